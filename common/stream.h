@@ -20,7 +20,8 @@
 struct stream_out {
 	struct buf kept;	/* from base */
 	uint64_t base;		/* confirmed by the receiver */
-	uint64_t next;		/* first offset not yet sent */
+	uint64_t next;		/* first offset to send next */
+	uint64_t sent;		/* highest offset ever sent up to */
 	uint64_t limit;		/* the receiver allows up to here */
 	bool ended;		/* nothing will be appended any more */
 	bool end_sent;
@@ -43,12 +44,15 @@ bool stream_out_next(struct stream_out *s, size_t max, uint64_t *offset,
     struct span *content, bool *end);
 
 /* A WINDOW came: forget what is confirmed, move the limit (never back), and
- * with resend go back to `received`.  WIRE_MALFORMED when it confirms what was
- * never sent, or asks for what was confirmed before. */
+ * with resend go back to `received`.  One that a later WINDOW has overtaken
+ * (it confirms less) only moves the limit.  WIRE_MALFORMED when it confirms
+ * what was never sent. */
 int stream_out_window(struct stream_out *s, uint64_t received, uint64_t limit,
     bool resend) WIRE_MUSTCHECK;
 
-/* Everything, the end included, was sent (confirmed). */
+/* Everything, the end included, was sent (and all content is confirmed: the
+ * end has no confirmation of its own, so a receiver that missed it asks for a
+ * resend at the last offset and gets it again). */
 bool stream_out_is_sent(const struct stream_out *s);
 bool stream_out_is_confirmed(const struct stream_out *s);
 
@@ -59,7 +63,9 @@ struct stream_piece;
 
 struct stream_in {
 	uint64_t next;		/* received without a gap up to here */
-	uint64_t limit;		/* what the sender was told */
+	uint64_t limit;		/* what the sender was told; the caller
+				 * moves it */
+	uint64_t seen;		/* highest offset heard of */
 	uint64_t end;		/* offset of the end, when has_end */
 	bool has_end;
 	struct stream_piece *early;	/* beyond a gap, by offset */
@@ -71,12 +77,15 @@ void stream_in_clear(struct stream_in *s);
 /* Takes a piece.  Bytes that are new and in order are appended to out, those
  * beyond a gap are kept until it closes, repeats are dropped.  Returns
  * WIRE_OK, or WIRE_TOO_LARGE beyond the limit, WIRE_MALFORMED when ends
- * differ, or out's error. */
+ * differ or content goes beyond the end, or out's error (then the piece may be
+ * taken again). */
 int stream_in_take(struct stream_in *s, uint64_t offset, struct span content,
     bool end, struct buf *out) WIRE_MUSTCHECK;
 
 /* All content up to the end has been delivered. */
 bool stream_in_is_complete(const struct stream_in *s);
+/* Something beyond `next` was heard of (a piece, an end, an empty DATA): what
+ * lies between is late or lost. */
 bool stream_in_has_gap(const struct stream_in *s);
 
 #endif
