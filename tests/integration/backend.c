@@ -1,0 +1,703 @@
+/* backend.c - the scripted backend: a listening thread, a thread for each
+ * connection, a table of scripts and a list of the requests seen. */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/http1_body.h"
+#include "common/http1_head.h"
+#include "tests/integration/backend.h"
+#include "tests/integration/harness.h"
+
+enum {
+	HEAD_MAX = 1024 * 1024,
+	FIELDS_MAX = 10000,
+	CONTENT_KEEP = 1024 * 1024,
+};
+
+struct script {
+	const char *prefix;
+	backend_script_fn *fn;
+	void *arg;
+	struct script *older;
+};
+
+struct backend {
+	int listen_fd;
+	int port;
+	pthread_mutex_t lock;		/* for what follows */
+	struct script *scripts;
+	struct backend_request *first, **end;
+};
+
+struct canned {
+	const void *bytes;
+	size_t len;
+};
+
+/* --- pattern and hash --- */
+
+static unsigned char pattern[2 * PATTERN_PERIOD];
+
+static void
+pattern_init(void)
+{
+	uint64_t x = 88172645463325252ULL;
+
+	for (size_t i = 0; i < PATTERN_PERIOD; i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		pattern[i] = pattern[i + PATTERN_PERIOD] = (unsigned char)x;
+	}
+}
+
+void
+pattern_fill(void *into, unsigned long long offset, size_t len)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, pattern_init);
+	for (size_t done = 0; done < len;) {
+		size_t n = len - done;
+
+		if (n > PATTERN_PERIOD)
+			n = PATTERN_PERIOD;
+		memcpy((char *)into + done,
+		    pattern + (offset + done) % PATTERN_PERIOD, n);
+		done += n;
+	}
+}
+
+/* FNV-1a: any language has it in three lines. */
+uint64_t
+hash_add(uint64_t hash, const void *bytes, size_t len)
+{
+	const unsigned char *p = bytes;
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ p[i]) * 1099511628211ULL;
+	return hash;
+}
+
+uint64_t
+hash_pattern(unsigned long long len)
+{
+	uint64_t hash = HASH_INIT;
+	unsigned char piece[65536];
+
+	for (unsigned long long at = 0; at < len;) {
+		size_t n = len - at > sizeof(piece) ? sizeof(piece) :
+		    (size_t)(len - at);
+
+		pattern_fill(piece, at, n);
+		hash = hash_add(hash, piece, n);
+		at += n;
+	}
+	return hash;
+}
+
+/* --- what scripts use --- */
+
+static void
+mark_gone(struct backend_connection *c)
+{
+	pthread_mutex_lock(&c->backend->lock);
+	c->request->gone = true;
+	pthread_mutex_unlock(&c->backend->lock);
+	c->close = true;
+}
+
+void
+backend_send(struct backend_connection *c, const void *bytes, size_t len)
+{
+	const char *p = bytes;
+
+	while (len > 0 && !c->request->gone) {
+		ssize_t n = send(c->fd, p, len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno != EINTR)
+			mark_gone(c);
+		if (n > 0) {
+			p += n;
+			len -= (size_t)n;
+		}
+	}
+}
+
+void
+backend_printf(struct backend_connection *c, const char *format, ...)
+{
+	char *text;
+	va_list ap;
+	int len;
+
+	va_start(ap, format);
+	len = vasprintf(&text, format, ap);
+	va_end(ap);
+	if (len < 0)
+		abort();
+	backend_send(c, text, (size_t)len);
+	free(text);
+}
+
+void
+backend_send_pattern(struct backend_connection *c, unsigned long long from,
+    unsigned long long len)
+{
+	char piece[65536];
+
+	for (unsigned long long at = 0; at < len && !c->request->gone;) {
+		size_t n = len - at > sizeof(piece) ? sizeof(piece) :
+		    (size_t)(len - at);
+
+		pattern_fill(piece, from + at, n);
+		backend_send(c, piece, n);
+		at += n;
+	}
+}
+
+/* More bytes into c->in; false at the end of the connection. */
+static bool
+receive(struct backend_connection *c)
+{
+	char piece[65536];
+	ssize_t n;
+
+	do
+		n = recv(c->fd, piece, sizeof(piece), 0);
+	while (n < 0 && errno == EINTR);
+	return n > 0 && buf_append(&c->in, piece, (size_t)n) == 0;
+}
+
+static struct http1_framing
+request_framing(const struct backend_request *q)
+{
+	struct http1_framing framing = { .kind = HTTP1_FRAMING_NONE };
+	struct http1_request request;
+
+	if (http1_request_decode(span_of(q->head, q->head_len), FIELDS_MAX,
+	    &request) == 0) {
+		if (http1_request_framing(&request, &framing) != 0)
+			framing.kind = HTTP1_FRAMING_NONE;
+		http1_request_clear(&request);
+	}
+	return framing;
+}
+
+static void
+note_content(struct backend_connection *c, struct span content, bool whole)
+{
+	struct backend_request *q = c->request;
+	size_t keep = CONTENT_KEEP - buf_len(&q->content);
+
+	pthread_mutex_lock(&c->backend->lock);
+	q->content_hash = hash_add(q->content_hash, content.data, content.len);
+	q->content_len += content.len;
+	q->content_whole = whole;
+	if (buf_append(&q->content, content.data,
+	    content.len < keep ? content.len : keep) != 0)
+		abort();
+	pthread_mutex_unlock(&c->backend->lock);
+}
+
+void
+backend_read_content(struct backend_connection *c)
+{
+	struct http1_body body;
+	int r = WIRE_MORE;
+
+	if (c->request->content_whole)
+		return;
+	http1_body_init(&body, request_framing(c->request));
+	for (;;) {
+		struct span in = buf_span(&c->in), content;
+		size_t before = in.len;
+
+		r = http1_body_decode(&body, &in, &content);
+		note_content(c, content, r == WIRE_DONE);
+		buf_drain(&c->in, before - in.len);
+		if (r != WIRE_MORE)
+			break;
+		if (in.len == before && content.len == 0 && !receive(c))
+			break;
+	}
+	if (r != WIRE_DONE)
+		mark_gone(c);
+}
+
+bool
+backend_wait_gone(struct backend_connection *c, int ms)
+{
+	struct pollfd p = { .fd = c->fd, .events = POLLRDHUP };
+
+	if (!c->request->gone && poll(&p, 1, ms) > 0 &&
+	    (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0)
+		mark_gone(c);
+	return c->request->gone;
+}
+
+/* --- the scripts that are always there --- */
+
+static unsigned long long
+number(const struct backend_connection *c, int which)
+{
+	const char *at = c->request->target;
+
+	for (int i = 0; i <= which && at != NULL; i++)
+		at = strchr(at + 1, '/');
+	return at == NULL ? 0 : strtoull(at + 1, NULL, 10);
+}
+
+static void
+script_ready(struct backend_connection *c, void *arg)
+{
+	(void)arg;
+	backend_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n");
+	if (strcmp(c->request->method, "HEAD") != 0)
+		backend_printf(c, "ready\n");
+}
+
+static void
+script_echo(struct backend_connection *c, void *arg)
+{
+	const struct backend_request *q = c->request;
+
+	(void)arg;
+	backend_read_content(c);
+	backend_printf(c, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+	    "Content-Length: %zu\r\n\r\n", q->head_len + buf_len(&q->content));
+	backend_send(c, q->head, q->head_len);
+	backend_send(c, buf_data(&q->content), buf_len(&q->content));
+}
+
+static void
+script_hash(struct backend_connection *c, void *arg)
+{
+	char text[64];
+	int len;
+
+	(void)arg;
+	backend_read_content(c);
+	len = snprintf(text, sizeof(text), "%llu %016llx\n",
+	    c->request->content_len,
+	    (unsigned long long)c->request->content_hash);
+	backend_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s",
+	    len, text);
+}
+
+static void
+script_status(struct backend_connection *c, void *arg)
+{
+	unsigned long long status = number(c, 0);
+
+	(void)arg;
+	if (status == 204 || status == 304)
+		backend_printf(c, "HTTP/1.1 %llu Some Reason\r\n"
+		    "ETag: \"x\"\r\n\r\n", status);
+	else
+		backend_printf(c, "HTTP/1.1 %llu Some Reason\r\n"
+		    "Content-Length: 11\r\n\r\nstatus %03llu\n", status,
+		    status);
+}
+
+static void
+script_bytes(struct backend_connection *c, void *arg)
+{
+	(void)arg;
+	backend_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: %llu\r\n\r\n",
+	    number(c, 0));
+	if (strcmp(c->request->method, "HEAD") != 0)
+		backend_send_pattern(c, 0, number(c, 0));
+}
+
+static void
+send_chunks(struct backend_connection *c, unsigned long long len)
+{
+	for (unsigned long long at = 0; at < len && !c->request->gone;) {
+		/* of many sizes, one byte among them */
+		unsigned long long n = 1 + (at * 7919) % 40000;
+
+		if (n > len - at)
+			n = len - at;
+		backend_printf(c, "%llx;ext=1\r\n", n);
+		backend_send_pattern(c, at, n);
+		backend_printf(c, "\r\n");
+		at += n;
+	}
+}
+
+static void
+script_chunked(struct backend_connection *c, void *arg)
+{
+	(void)arg;
+	backend_printf(c, "HTTP/1.1 200 OK\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n");
+	send_chunks(c, number(c, 0));
+	backend_printf(c, "0\r\nX-Trailer: 1\r\n\r\n");
+}
+
+static void
+script_close(struct backend_connection *c, void *arg)
+{
+	(void)arg;
+	c->close = true;
+	backend_printf(c, "HTTP/1.1 200 OK\r\n\r\n");
+	backend_send_pattern(c, 0, number(c, 0));
+}
+
+static void
+script_break(struct backend_connection *c, void *arg)
+{
+	(void)arg;
+	c->close = true;
+	backend_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: %llu\r\n\r\n",
+	    number(c, 0));
+	backend_send_pattern(c, 0, number(c, 1));
+}
+
+static void
+script_break_chunked(struct backend_connection *c, void *arg)
+{
+	(void)arg;
+	c->close = true;
+	backend_printf(c, "HTTP/1.1 200 OK\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n");
+	send_chunks(c, number(c, 0));
+}
+
+static void
+script_break_head(struct backend_connection *c, void *arg)
+{
+	(void)arg;
+	c->close = true;
+	backend_printf(c, "HTTP/1.1 200 OK\r\nContent-Le");
+}
+
+static void
+script_break_reset(struct backend_connection *c, void *arg)
+{
+	struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+
+	script_break(c, arg);
+	backend_wait_gone(c, 50);	/* let it arrive first */
+	setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+}
+
+static void
+script_sse(struct backend_connection *c, void *arg)
+{
+	unsigned long long count = number(c, 0);
+
+	(void)arg;
+	c->close = true;
+	backend_printf(c, "HTTP/1.1 200 OK\r\n"
+	    "Content-Type: text/event-stream\r\n"
+	    "Cache-Control: no-cache\r\n\r\n");
+	for (unsigned long long i = 0; i < count; i++) {
+		backend_printf(c, "data: %lld\n\n", now_ns());
+		if (backend_wait_gone(c, (int)number(c, 1)))
+			break;
+	}
+}
+
+static void
+script_never(struct backend_connection *c, void *arg)
+{
+	(void)arg;
+	backend_wait_gone(c, -1);
+}
+
+static void
+script_slow(struct backend_connection *c, void *arg)
+{
+	(void)arg;
+	if (!backend_wait_gone(c, (int)number(c, 0)))
+		backend_printf(c, "HTTP/1.1 200 OK\r\n"
+		    "Content-Length: 5\r\n\r\nslow\n");
+}
+
+static void
+script_drip(struct backend_connection *c, void *arg)
+{
+	unsigned long long len = number(c, 0);
+
+	(void)arg;
+	backend_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: %llu\r\n\r\n",
+	    len);
+	for (unsigned long long i = 0; i < len; i++) {
+		backend_send_pattern(c, i, 1);
+		if (backend_wait_gone(c, (int)number(c, 1)))
+			break;
+	}
+}
+
+static void
+script_canned(struct backend_connection *c, void *arg)
+{
+	const struct canned *canned = arg;
+
+	c->close = true;
+	backend_read_content(c);
+	backend_send(c, canned->bytes, canned->len);
+}
+
+static void
+script_not_found(struct backend_connection *c, void *arg)
+{
+	(void)arg;
+	backend_read_content(c);
+	backend_printf(c, "HTTP/1.1 404 Not Found\r\n"
+	    "Content-Length: 10\r\n\r\nno script\n");
+}
+
+/* --- connections --- */
+
+static void
+run_script(struct backend_connection *c)
+{
+	backend_script_fn *fn = script_not_found;
+	const char *target = c->request->target;
+	void *arg = NULL;
+
+	/* absolute-form: scripts are chosen by the path */
+	if (strncmp(target, "http://", 7) == 0 &&
+	    strchr(target + 7, '/') != NULL)
+		target = strchr(target + 7, '/');
+	pthread_mutex_lock(&c->backend->lock);
+	for (struct script *s = c->backend->scripts; s != NULL; s = s->older)
+		if (strncmp(target, s->prefix, strlen(s->prefix)) == 0) {
+			fn = s->fn;
+			arg = s->arg;
+			break;
+		}
+	pthread_mutex_unlock(&c->backend->lock);
+	fn(c, arg);
+	/* What the script did not read would be taken for a request. */
+	if (!c->close)
+		backend_read_content(c);
+	pthread_mutex_lock(&c->backend->lock);
+	c->request->done = true;
+	pthread_mutex_unlock(&c->backend->lock);
+}
+
+static bool
+read_request(struct backend_connection *c)
+{
+	struct backend *b = c->backend;
+	struct backend_request *q;
+	const char *end, *space;
+
+	while ((end = memmem(buf_data(&c->in), buf_len(&c->in), "\r\n\r\n", 4))
+	    == NULL)
+		if (!receive(c))
+			return false;
+	if ((q = calloc(1, sizeof(*q))) == NULL)
+		abort();
+	q->head_len = (size_t)(end + 4 - buf_data(&c->in));
+	q->head = span_strdup(span_of(buf_data(&c->in), q->head_len));
+	q->content_hash = HASH_INIT;
+	buf_init(&q->content, CONTENT_KEEP);
+	buf_drain(&c->in, q->head_len);
+	space = strchr(q->head, ' ');
+	q->method = strndup(q->head, space == NULL ? 0 :
+	    (size_t)(space - q->head));
+	q->target = space == NULL ? strdup("") :
+	    strndup(space + 1, strcspn(space + 1, " \r"));
+	c->request = q;
+	pthread_mutex_lock(&b->lock);
+	*b->end = q;
+	b->end = &q->next;
+	pthread_mutex_unlock(&b->lock);
+	return true;
+}
+
+static void *
+connection_main(void *arg)
+{
+	struct backend_connection *c = arg;
+	int on = 1;
+
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	while (!c->close && read_request(c))
+		run_script(c);
+	close(c->fd);
+	buf_clear(&c->in);
+	free(c);
+	return NULL;
+}
+
+static void *
+listen_main(void *arg)
+{
+	struct backend *b = arg;
+	int listen_fd = b->listen_fd, fd;
+
+	while ((fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+		struct backend_connection *c = calloc(1, sizeof(*c));
+		pthread_t thread;
+
+		if (c == NULL)
+			abort();
+		c->fd = fd;
+		c->backend = b;
+		buf_init(&c->in, HEAD_MAX);
+		if (pthread_create(&thread, NULL, connection_main, c) != 0)
+			abort();
+		pthread_detach(thread);
+	}
+	close(listen_fd);
+	return NULL;
+}
+
+/* The same port again after backend_stop. */
+static void
+start_listening(struct backend *b)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET,
+		.sin_port = htons((unsigned short)b->port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+	pthread_t thread;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	check(bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 &&
+	    listen(fd, 1024) == 0, "backend: %s", strerror(errno));
+	b->listen_fd = fd;
+	if (pthread_create(&thread, NULL, listen_main, b) != 0)
+		abort();
+	pthread_detach(thread);
+}
+
+struct backend *
+backend_new(void)
+{
+	struct backend *b = calloc(1, sizeof(*b));
+
+	if (b == NULL)
+		abort();
+	pthread_mutex_init(&b->lock, NULL);
+	b->end = &b->first;
+	b->port = harness_port();
+	backend_script(b, "/ready", script_ready, NULL);
+	backend_script(b, "/echo", script_echo, NULL);
+	backend_script(b, "/hash", script_hash, NULL);
+	backend_script(b, "/status/", script_status, NULL);
+	backend_script(b, "/bytes/", script_bytes, NULL);
+	backend_script(b, "/chunked/", script_chunked, NULL);
+	backend_script(b, "/close/", script_close, NULL);
+	backend_script(b, "/break/", script_break, NULL);
+	backend_script(b, "/break-chunked/", script_break_chunked, NULL);
+	backend_script(b, "/break-head", script_break_head, NULL);
+	backend_script(b, "/break-reset/", script_break_reset, NULL);
+	backend_script(b, "/sse/", script_sse, NULL);
+	backend_script(b, "/never", script_never, NULL);
+	backend_script(b, "/slow/", script_slow, NULL);
+	backend_script(b, "/drip/", script_drip, NULL);
+	start_listening(b);
+	return b;
+}
+
+int
+backend_port(const struct backend *b)
+{
+	return b->port;
+}
+
+void
+backend_stop(struct backend *b)
+{
+	shutdown(b->listen_fd, SHUT_RDWR);	/* wakes the thread's accept */
+}
+
+void
+backend_resume(struct backend *b)
+{
+	start_listening(b);
+}
+
+void
+backend_script(struct backend *b, const char *prefix, backend_script_fn *fn,
+    void *arg)
+{
+	struct script *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		abort();
+	*s = (struct script){ prefix, fn, arg, NULL };
+	pthread_mutex_lock(&b->lock);
+	s->older = b->scripts;
+	b->scripts = s;
+	pthread_mutex_unlock(&b->lock);
+}
+
+void
+backend_answer(struct backend *b, const char *prefix, const void *bytes,
+    size_t len)
+{
+	struct canned *canned = calloc(1, sizeof(*canned));
+
+	if (canned == NULL)
+		abort();
+	*canned = (struct canned){ bytes, len };
+	backend_script(b, prefix, script_canned, canned);
+}
+
+/* --- what it has seen --- */
+
+static size_t
+count(struct backend *b, const char *prefix, bool gone, bool open)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&b->lock);
+	for (struct backend_request *q = b->first; q != NULL; q = q->next)
+		if (strncmp(q->target, prefix, strlen(prefix)) == 0 &&
+		    (!gone || q->gone) && (!open || !q->done))
+			n++;
+	pthread_mutex_unlock(&b->lock);
+	return n;
+}
+
+size_t
+backend_count(struct backend *b, const char *prefix)
+{
+	return count(b, prefix, false, false);
+}
+
+size_t
+backend_count_gone(struct backend *b, const char *prefix)
+{
+	return count(b, prefix, true, false);
+}
+
+size_t
+backend_count_open(struct backend *b, const char *prefix)
+{
+	return count(b, prefix, false, true);
+}
+
+const struct backend_request *
+backend_request(struct backend *b, const char *prefix, size_t n)
+{
+	struct backend_request *q;
+
+	pthread_mutex_lock(&b->lock);
+	for (q = b->first; q != NULL; q = q->next)
+		if (strncmp(q->target, prefix, strlen(prefix)) == 0 && n-- == 0)
+			break;
+	pthread_mutex_unlock(&b->lock);
+	check(q != NULL, "the backend saw no request for %s", prefix);
+	return q;
+}

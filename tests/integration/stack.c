@@ -1,0 +1,361 @@
+/* stack.c - starts and stops the whole system for one test. */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "tests/integration/stack.h"
+
+/* Basic credentials of alice; tests with other users bring their own. */
+#define ALICE "Authorization: Basic YWxpY2U6YWxpY2U=\r\n"
+
+/* user:password with the same word for both (htpasswd -nbB -C 4). */
+static const char users_file[] =
+    "alice:$2y$04$6z3/94KQSNITWF12Izvm/.3JfC3oSgpUHJd17rhOIYFCTG07ygxuS\n"
+    "bob:$2y$04$l34TBoe.mFAoX4zD451CfuRyOuwL3Yd3V7/.34XD49a3rRcvgNbIG\n"
+    "carol:$2y$04$5iFsSbrRDOjBZas4AwjucuczcEsFkhymGRmwqFJAPjqlciM9OlIxS\n";
+
+const struct web_facts *
+web_facts(const struct stack *s)
+{
+	static const struct web_facts facts[] = {
+		[WEB_LIGHTTPD] = {
+			.name = "lighttpd",
+			.unknown_methods = false,
+			.streams_chunked_upload = false,
+			.streams_classic = false,
+			.head_before_content = true,
+			.sees_client_leave = true,
+		},
+		[WEB_APACHE] = {
+			.name = "apache",
+			.unknown_methods = true,
+			.streams_chunked_upload = true,
+			.streams_classic = true,
+			.head_before_content = false,
+			.sees_client_leave = false,
+		},
+	};
+
+	return &facts[s->web];
+}
+
+/* Does somebody listen there? */
+static bool
+unix_socket_answers(const char *path)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool answers;
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+	answers = connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0;
+	close(fd);
+	return answers;
+}
+
+void
+stack_start_redis(struct stack *s)
+{
+	struct process *p = s->redis;
+
+	if (p == NULL) {
+		p = s->redis = process_new("redis");
+		process_arg(p, "redis-server");
+		process_arg(p, "--port");
+		process_arg(p, "0");
+		process_arg(p, "--unixsocket");
+		process_arg(p, "%s", s->redis_socket);
+		process_arg(p, "--dir");
+		process_arg(p, "%s", harness_dir());
+		process_arg(p, "--save");
+		process_arg(p, "%s", "");
+		process_arg(p, "--appendonly");
+		process_arg(p, "no");
+		process_arg(p, "--shutdown-on-sigterm");
+		process_arg(p, "nosave");
+	}
+	process_start(p);
+	wait_for(unix_socket_answers(s->redis_socket), PATIENCE_MS,
+	    "Redis does not start");
+}
+
+void
+stack_start_worker(struct stack *s)
+{
+	struct process *p = s->worker;
+
+	if (p == NULL) {
+		p = s->worker = process_new("worker");
+		process_arg(p, "%s", harness_program("inverting-proxy.fcgi"));
+		process_arg(p, "--listen=unix:%s", s->worker_socket);
+		/* The web server may run as somebody else. */
+		process_arg(p, "--socket-mode=0666");
+		process_arg(p, "--redis=unix:%s", s->redis_socket);
+		process_arg(p, "--workers=%d", s->workers == 0 ? 1 : s->workers);
+		process_arg(p, "--drain-timeout=1s");
+		process_arg(p, "--log-level=debug");
+		for (int i = 0; s->worker_options[i] != NULL; i++)
+			process_arg(p, "%s", s->worker_options[i]);
+	}
+	process_start(p);
+	wait_for(unix_socket_answers(s->worker_socket), PATIENCE_MS,
+	    "the worker does not listen");
+}
+
+void
+stack_start_agent(struct stack *s, int n)
+{
+	static const char *const names[] = { "agent0", "agent1", "agent2",
+		"agent3" };
+	struct process *p = s->agent[n];
+
+	if (p == NULL) {
+		p = s->agent[n] = process_new(names[n]);
+		process_arg(p, "%s", harness_program("inverting-proxy-agent"));
+		process_arg(p, "--proxy=http://127.0.0.1:%d" AGENT_MOUNT,
+		    s->port);
+		process_arg(p, "--backend=b1");
+		process_arg(p, "--host=127.0.0.1:%d",
+		    backend_port(s->backend));
+		process_arg(p, "--token-file=%s", harness_path("agent.token"));
+		process_arg(p, "--protocol=%s", s->protocol);
+		process_arg(p, "--log-level=debug");
+		for (int i = 0; s->agent_options[i] != NULL; i++)
+			process_arg(p, "%s", s->agent_options[i]);
+	}
+	process_start(p);
+}
+
+static void
+write_lighttpd_config(const struct stack *s, const char *path)
+{
+	FILE *f = fopen(path, "we");
+
+	check(f != NULL, "%s: %s", path, strerror(errno));
+	fprintf(f, "var.inverting_proxy_socket = \"%s\"\n", s->worker_socket);
+	fprintf(f, "server.bind = \"127.0.0.1\"\nserver.port = %d\n", s->port);
+	fprintf(f, "server.document-root = \"%s\"\n", harness_dir());
+	fprintf(f, "server.upload-dirs = ( \"%s\" )\n", harness_dir());
+	fprintf(f, "include \"%s\"\n",
+	    harness_source("deploy/lighttpd/inverting-proxy.conf"));
+	if (s->login)
+		fprintf(f, "var.inverting_proxy_users = \"%s\"\n"
+		    "include \"%s\"\n", harness_path("users"),
+		    harness_source("deploy/lighttpd/login.conf"));
+	check(fclose(f) == 0, "%s: %s", path, strerror(errno));
+}
+
+static void
+start_lighttpd(struct stack *s)
+{
+	struct process *p = s->web_process = process_new("lighttpd");
+	const char *config = harness_path("lighttpd.conf");
+
+	write_lighttpd_config(s, config);
+	process_arg(p, "lighttpd");
+	process_arg(p, "-D");
+	process_arg(p, "-f");
+	process_arg(p, "%s", config);
+	process_start(p);
+}
+
+static void
+write_apache_config(const struct stack *s, const char *path)
+{
+	static const char *const modules[] = { "mpm_event", "authn_core",
+		"authz_core", "authn_file", "authz_user", "auth_basic",
+		"proxy", "proxy_fcgi", "setenvif", "env", "headers", "mime" };
+	FILE *f = fopen(path, "we");
+
+	check(f != NULL, "%s: %s", path, strerror(errno));
+	for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++)
+		fprintf(f, "LoadModule %s_module "
+		    "/usr/lib/apache2/modules/mod_%s.so\n", modules[i],
+		    modules[i]);
+	fprintf(f, "ServerName 127.0.0.1\nListen 127.0.0.1:%d\n", s->port);
+	fprintf(f, "PidFile %s\nErrorLog %s\nLogLevel info\n",
+	    harness_path("apache.pid"), harness_path("apache-error.log"));
+	fprintf(f, "DefaultRuntimeDir %s\nDocumentRoot %s\n", harness_dir(),
+	    harness_dir());
+	if (geteuid() == 0)
+		fprintf(f, "User www-data\nGroup www-data\n");
+	/* Small: a test has few clients, and many tests run at once. */
+	fprintf(f, "StartServers 1\nServerLimit 4\nThreadsPerChild 64\n"
+	    "MaxRequestWorkers 256\nMinSpareThreads 1\n"
+	    "MaxSpareThreads 256\n");
+	fprintf(f, "Define INVERTING_PROXY_SOCKET %s\n", s->worker_socket);
+	fprintf(f, "Include %s\n",
+	    harness_source("deploy/apache/inverting-proxy.conf"));
+	if (s->login)
+		fprintf(f, "Define INVERTING_PROXY_USERS %s\nInclude %s\n",
+		    harness_path("users"),
+		    harness_source("deploy/apache/login.conf"));
+	check(fclose(f) == 0, "%s: %s", path, strerror(errno));
+}
+
+static void
+start_apache(struct stack *s)
+{
+	struct process *p = s->web_process = process_new("apache");
+	const char *config = harness_path("apache.conf");
+
+	write_apache_config(s, config);
+	process_arg(p, "apache2");
+	process_arg(p, "-DFOREGROUND");
+	process_arg(p, "-f");
+	process_arg(p, "%s", config);
+	process_start(p);
+}
+
+static bool
+port_answers(int port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET,
+		.sin_port = htons((unsigned short)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool answers = connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0;
+
+	close(fd);
+	return answers;
+}
+
+static void
+start_web(struct stack *s)
+{
+	s->port = harness_port();
+	if (s->login)
+		file_write(harness_path("users"), users_file);
+	if (s->web == WEB_APACHE)
+		start_apache(s);
+	else
+		start_lighttpd(s);
+}
+
+char *
+stack_admin(struct stack *s, size_t argc, const char *const *argv)
+{
+	static int runs;
+	struct process *p = process_new(harness_name("admin-%d", ++runs));
+	char *text;
+	size_t len;
+
+	process_arg(p, "%s", harness_program("inverting-proxy-admin"));
+	process_arg(p, "--redis=unix:%s", s->redis_socket);
+	for (size_t i = 0; i < argc; i++)
+		process_arg(p, "%s", argv[i]);
+	text = process_run(p);
+	len = strlen(text);
+	if (len > 0 && text[len - 1] == '\n')
+		text[len - 1] = '\0';
+	return text;
+}
+
+char *
+stack_redis(struct stack *s, const char *command)
+{
+	static int runs;
+	struct process *p = process_new(harness_name("redis-cli-%d", ++runs));
+	char *copy = strdup(command), *rest = copy, *word;
+
+	process_arg(p, "redis-cli");
+	process_arg(p, "-s");
+	process_arg(p, "%s", s->redis_socket);
+	while ((word = strsep(&rest, " ")) != NULL)
+		process_arg(p, "%s", word);
+	free(copy);
+	return process_run(p);
+}
+
+/* A token, b1 with everything the test's clients ask for. */
+static void
+register_backend(struct stack *s)
+{
+	s->agent_token = admin(s, "token", "add", "--role=agent",
+	    "--user=agent-one");
+	s->admin_token = admin(s, "token", "add", "--role=admin",
+	    "--user=root");
+	admin(s, "backend", "add", "b1", "--end-user=allUsers",
+	    "--backend-user=agent-one", "--path=/");
+	file_write(harness_path("agent.token"), s->agent_token);
+}
+
+void
+stack_start(struct stack *s)
+{
+	int agents = s->agents == 0 ? 1 : s->agents;
+
+	harness_start();
+	s->redis_socket = harness_path("redis.sock");
+	s->worker_socket = harness_path("worker.sock");
+	s->backend = backend_new();
+	start_web(s);	/* the slowest first; it waits for nobody */
+	stack_start_redis(s);
+	register_backend(s);
+	stack_start_worker(s);
+	wait_for(port_answers(s->port), PATIENCE_MS,
+	    "the web server does not start");
+	for (int n = 0; n < agents; n++)
+		stack_start_agent(s, n);
+	if (agents > 0)
+		stack_wait_ready(s);
+	else
+		stack_wait_healthy(s);
+}
+
+void
+stack_stop(struct stack *s)
+{
+	(void)s;
+	harness_finish();
+}
+
+struct response
+stack_get(const struct stack *s, const char *target)
+{
+	return request(s->port, "GET %s HTTP/1.1\r\nHost: proxy.test\r\n%s"
+	    "Connection: close\r\n\r\n", target, s->login ? ALICE : "");
+}
+
+void
+stack_expect(const struct stack *s, const char *target, int status)
+{
+	struct response r = stack_get(s, target);
+
+	check(r.status == status, "%s: %d, expected %d; %s", target, r.status,
+	    status, response_text(&r));
+	check(r.whole, "%s: cut short", target);
+	response_clear(&r);
+}
+
+static bool
+answers_ok(const struct stack *s, const char *target)
+{
+	struct response r = stack_get(s, target);
+	int status = r.status;
+
+	response_clear(&r);
+	return status == 200;
+}
+
+void
+stack_wait_healthy(struct stack *s)
+{
+	wait_for(answers_ok(s, ADMIN_MOUNT "healthz"), PATIENCE_MS,
+	    "the worker does not become healthy");
+}
+
+void
+stack_wait_ready(struct stack *s)
+{
+	wait_for(answers_ok(s, "/ready"), PATIENCE_MS,
+	    "no request comes through");
+}

@@ -1,0 +1,120 @@
+/* stack.h - the whole system, started for one test: Redis, a web server with
+ * the files of deploy/, workers, agents, a scripted backend.
+ *
+ * A test is a function that gets a started stack:
+ *
+ *	static void
+ *	keeps_the_method(struct stack *s)
+ *	{
+ *		struct response r = stack_get(s, "/echo");
+ *		...
+ *	}
+ *	TEST_EACH(fidelity, keeps_the_method)
+ *
+ * TEST_EACH makes four tests of it: behind each web server, with the agent
+ * speaking each protocol.  TEST_EACH_WEB makes two, with the native agent.
+ * More arguments are members of struct stack, as .workers = 2.  */
+#ifndef INTEGRATION_STACK_H
+#define INTEGRATION_STACK_H
+
+#include <stdbool.h>
+
+#include "tests/integration/backend.h"
+#include "tests/integration/client.h"
+#include "tests/integration/harness.h"
+
+enum web_server { WEB_LIGHTTPD, WEB_APACHE };
+
+enum { STACK_OPTIONS_MAX = 12, STACK_AGENTS_MAX = 4, STACK_NO_AGENT = -1 };
+
+#define AGENT_MOUNT "/inverting-proxy/"
+#define ADMIN_MOUNT "/inverting-proxy/"
+
+struct stack {
+	/* What a test may ask for. */
+	enum web_server web;
+	const char *protocol;	/* of the agents: native, classic, auto */
+	int agents;		/* 0: one; STACK_NO_AGENT: none */
+	int workers;		/* 0: one */
+	bool login;		/* clients log in: alice, bob and carol, each
+				 * with the name as password */
+	const char *worker_options[STACK_OPTIONS_MAX];
+	const char *agent_options[STACK_OPTIONS_MAX];
+
+	/* What there is. */
+	int port;		/* of the web server */
+	struct backend *backend;	/* served as "b1", for allUsers at / */
+	struct process *redis, *web_process, *worker;
+	struct process *agent[STACK_AGENTS_MAX];
+	char *agent_token;	/* identity agent-one, backend b1's */
+	char *admin_token;
+	char *redis_socket, *worker_socket;
+};
+
+void stack_start(struct stack *s);
+void stack_stop(struct stack *s);
+
+/* Parts of it, for tests that stop and start them. */
+void stack_start_redis(struct stack *s);
+void stack_start_worker(struct stack *s);
+void stack_start_agent(struct stack *s, int n);
+
+/* Until a request of a client comes back from the backend. */
+void stack_wait_ready(struct stack *s);
+
+/* Until a worker says that it and Redis are well. */
+void stack_wait_healthy(struct stack *s);
+
+/* The command-line tool: what it printed, heap, without the last newline. */
+char *stack_admin(struct stack *s, size_t argc, const char *const *argv);
+#define admin(s, ...) stack_admin(s, \
+	sizeof((const char *[]){ __VA_ARGS__ }) / sizeof(const char *), \
+	(const char *[]){ __VA_ARGS__ })
+
+/* Asks Redis with redis-cli: what it printed, heap. */
+char *stack_redis(struct stack *s, const char *command);
+
+/* GET of the target on a connection of its own, logged in as alice where
+ * clients have to. */
+struct response stack_get(const struct stack *s, const char *target);
+
+/* GET target, which must be answered with this status. */
+void stack_expect(const struct stack *s, const char *target, int status);
+
+/* A table of what differs between the web servers in front. */
+struct web_facts {
+	const char *name;
+	bool unknown_methods;	/* passed on; else 501 */
+	bool streams_chunked_upload;	/* else spooled whole first */
+	bool streams_classic;	/* a classic agent's response, likewise */
+	bool head_before_content;	/* the response head goes out at once */
+	bool sees_client_leave;	/* before it writes to it */
+};
+const struct web_facts *web_facts(const struct stack *s);
+
+#define STACK_TEST(suite, test, server, proto, suffix, ...) \
+	Test(suite, test##_##suffix, .timeout = 120) \
+	{ \
+		struct stack s = { __VA_ARGS__ }; \
+		s.web = server; \
+		s.protocol = proto; \
+		stack_start(&s); \
+		test(&s); \
+		stack_stop(&s); \
+	}
+
+#define TEST_EACH_WEB(suite, test, ...) \
+	STACK_TEST(suite, test, WEB_LIGHTTPD, "native", lighttpd, __VA_ARGS__) \
+	STACK_TEST(suite, test, WEB_APACHE, "native", apache, __VA_ARGS__)
+
+#define TEST_EACH(suite, test, ...) \
+	STACK_TEST(suite, test, WEB_LIGHTTPD, "native", lighttpd_native, \
+	    __VA_ARGS__) \
+	STACK_TEST(suite, test, WEB_APACHE, "native", apache_native, \
+	    __VA_ARGS__) \
+	STACK_TEST(suite, test, WEB_LIGHTTPD, "classic", lighttpd_classic, \
+	    __VA_ARGS__) \
+	STACK_TEST(suite, test, WEB_APACHE, "classic", apache_classic, \
+	    __VA_ARGS__)
+
+#endif
