@@ -1,5 +1,8 @@
 /* log.h - one event, one line: time, level, exchange id, what, why.
- * Text ("2026-01-02T03:04:05.678Z info [ID] message key=value ...") or JSON.
+ * Text
+ *	2026-01-02T03:04:05.678Z info program[pid] [ID] message key=value ...
+ * or JSON, one object a line with time, level, program, pid, exchange, message
+ * and the keys.
  * Control bytes are escaped, so that a line can't be forged. */
 #ifndef COMMON_LOG_H
 #define COMMON_LOG_H
@@ -41,6 +44,7 @@ void log_event(enum log_level level, const char *exchange,
  * Too long a line is cut, marked with "...". */
 struct log_line {
 	bool wanted;
+	bool cut;
 	size_t len;
 	char text[2048];
 };
