@@ -54,8 +54,14 @@ struct store_handler {
 /* NULL when the address can't be read: *error says why (static). */
 struct store *store_new(struct ev_loop *loop, const struct store_settings *s,
     const struct store_handler *handler, const char **error);
-void store_free(struct store *s);	/* pending callbacks get STORE_LOST */
+
+/* Pending callbacks get STORE_LOST (and must not go on sending commands).
+ * Not from inside a callback of the store. */
+void store_free(struct store *s);
 bool store_is_up(const struct store *s);
+
+/* Why the store is not up: the latest reason, "" while it is up. */
+const char *store_why_down(const struct store *s);
 
 /* Queues one command on the pipelined connection.  fn may be NULL (an error
  * reply is then logged).  When the store is down fn gets STORE_LOST, from the
