@@ -17,7 +17,9 @@ struct call;		/* one FastCGI request with its response */
  * call_set_data stored.  A call may be finished or aborted inside any of them.
  *
  * request:	the params are complete; content may follow.  Sets the data.
- * content:	call_read will give at least one byte, or the end.
+ * content:	call_read will give at least one byte, or the end.  Told after
+ *		request for what came along with it, then for what comes later;
+ *		not again for what was left untaken.
  * drained:	call_unsent fell to CALL_LOW_WATER or less after having been
  *		above it.
  * gone:	the web server closed the connection before the response was
@@ -95,7 +97,7 @@ size_t call_readable(const struct call *call);
 
 /* Appends to the response (CGI form: "Status: ...\r\n...\r\n\r\n", content).
  * Never blocks and never fails for the caller: a dead connection shows as
- * gone.  Written out at the end of the loop turn, in as few writes as can be. */
+ * gone.  Written at the end of the loop turn, in as few writes as can be. */
 void call_write(struct call *call, const void *data, size_t len);
 size_t call_unsent(const struct call *call);
 

@@ -1,0 +1,188 @@
+/* record.c - the records of a FastCGI connection: lengths and order.
+ * Pure: memory the caller gives.  No sockets, no libfcgi, no log. */
+#include "config.h"
+
+#include <string.h>
+
+#include "fcgi/record.h"
+
+enum { HEADER_LEN = 8, VERSION = 1, ROLE_RESPONDER = 1, KEEP_CONN = 1 };
+
+/* FastCGI 1.0, section 8. */
+enum { TYPE_BEGIN_REQUEST = 1, TYPE_ABORT_REQUEST = 2, TYPE_PARAMS = 4,
+	TYPE_STDIN = 5 };
+
+void
+record_scan_init(struct record_scan *scan)
+{
+	*scan = (struct record_scan){ .state = RECORD_SCAN_WAITS_FOR_BEGIN };
+}
+
+static int
+fail(struct record_scan *scan, int error, const char *problem)
+{
+	scan->problem = problem;
+	scan->error = error;
+	return error;
+}
+
+static int
+scan_begin(struct record_scan *scan, const unsigned char *body, size_t len,
+    unsigned id)
+{
+	if (len != 8)
+		return fail(scan, WIRE_MALFORMED, "BEGIN_REQUEST of odd size");
+	if ((body[0] << 8 | body[1]) != ROLE_RESPONDER)
+		return fail(scan, WIRE_UNSUPPORTED, "role is not responder");
+	scan->id = id;
+	scan->keeps_connection = (body[2] & KEEP_CONN) != 0;
+	scan->state = RECORD_SCAN_WAITS_FOR_PARAMS;
+	return WIRE_DONE;
+}
+
+/* The bytes of a length in a name-value pair: 1, or 4 with the top bit set
+ * (section 3.4). */
+static size_t
+length_size(unsigned char first)
+{
+	return first & 0x80 ? 4 : 1;
+}
+
+static size_t
+length_value(const unsigned char *at)
+{
+	if (length_size(*at) == 1)
+		return *at;
+	return (size_t)(at[0] & 0x7f) << 24 | (size_t)at[1] << 16 |
+	    (size_t)at[2] << 8 | at[3];
+}
+
+/* Adds one byte of a pair's two lengths; true when both are complete. */
+static bool
+pair_head_add(struct record_scan *scan, unsigned char byte)
+{
+	const unsigned char *head = scan->pair_head;
+	scan->pair_head[scan->pair_head_len++] = byte;
+	size_t name_size = length_size(head[0]);
+	if (scan->pair_head_len <= name_size)
+		return false;
+	return scan->pair_head_len == name_size + length_size(head[name_size]);
+}
+
+/*
+ * Follows the name-value pairs across records.  libfcgi allocates what their
+ * lengths say, added up in an int, before it has looked for the bytes: a pair
+ * that is longer than a head may be must not get there.
+ */
+static int
+scan_pairs(struct record_scan *scan, const unsigned char *at, size_t len)
+{
+	const unsigned char *end = at + len;
+	while (at < end) {
+		if (scan->pair_left > 0) {
+			size_t n = scan->pair_left;
+			if (n > (size_t)(end - at))
+				n = (size_t)(end - at);
+			/* As a C string it would be another value. */
+			if (memchr(at, '\0', n) != NULL)
+				return fail(scan, WIRE_MALFORMED,
+				    "NUL in a param");
+			scan->pair_left -= n;
+			at += n;
+			continue;
+		}
+		if (!pair_head_add(scan, *at++))
+			continue;
+		const unsigned char *head = scan->pair_head;
+		scan->pair_left = length_value(head) +
+		    length_value(head + length_size(head[0]));
+		scan->pair_head_len = 0;
+		if (scan->pair_left > RECORD_PARAMS_MAX)
+			return fail(scan, WIRE_TOO_LARGE,
+			    "a param longer than the head may be");
+	}
+	return WIRE_DONE;
+}
+
+static int
+scan_params(struct record_scan *scan, const unsigned char *content, size_t len)
+{
+	if (len == 0) {
+		if (scan->pair_left > 0 || scan->pair_head_len > 0)
+			return fail(scan, WIRE_MALFORMED,
+			    "params end within a param");
+		scan->state = RECORD_SCAN_WAITS_FOR_STDIN;
+		return WIRE_DONE;
+	}
+	scan->params_len += len;
+	if (scan->params_len > RECORD_PARAMS_MAX)
+		return fail(scan, WIRE_TOO_LARGE, "params over 256 KiB");
+	return scan_pairs(scan, content, len);
+}
+
+/* The record is all there: may it come now, and what does it bring? */
+static int
+scan_record(struct record_scan *scan, unsigned type, unsigned id,
+    const unsigned char *content, struct record *record)
+{
+	if (type == TYPE_BEGIN_REQUEST &&
+	    scan->state == RECORD_SCAN_WAITS_FOR_BEGIN) {
+		record->kind = RECORD_BEGIN;
+		return scan_begin(scan, content, record->content_len, id);
+	}
+	if (type == TYPE_ABORT_REQUEST &&
+	    scan->state == RECORD_SCAN_WAITS_FOR_BEGIN) {
+		/* It crossed our END_REQUEST on the way. */
+		record->kind = RECORD_STALE;
+		return WIRE_DONE;
+	}
+	if (id != scan->id)
+		return fail(scan, WIRE_UNSUPPORTED,
+		    "a second request on a busy connection");
+	if (type == TYPE_ABORT_REQUEST) {
+		record->kind = RECORD_ABORT;
+		return WIRE_DONE;
+	}
+	if (type == TYPE_PARAMS &&
+	    scan->state == RECORD_SCAN_WAITS_FOR_PARAMS) {
+		record->kind = RECORD_PARAMS;
+		return scan_params(scan, content, record->content_len);
+	}
+	if (type == TYPE_STDIN &&
+	    scan->state == RECORD_SCAN_WAITS_FOR_STDIN) {
+		record->kind = RECORD_STDIN;
+		if (record->content_len == 0)
+			scan->state = RECORD_SCAN_OVER;
+		return WIRE_DONE;
+	}
+	return fail(scan, WIRE_MALFORMED, "record out of order");
+}
+
+int
+record_scan_next(struct record_scan *scan, struct span bytes,
+    struct record *record)
+{
+	if (scan->error != 0)
+		return scan->error;
+	if (bytes.len < HEADER_LEN)
+		return WIRE_MORE;
+	const unsigned char *header = (const unsigned char *)bytes.data;
+	unsigned type = header[1];
+	unsigned id = (unsigned)header[2] << 8 | header[3];
+	if (header[0] != VERSION)
+		return fail(scan, WIRE_UNSUPPORTED, "version is not 1");
+	/* No web server asks FCGI_GET_VALUES, and libfcgi overruns a buffer
+	 * on its stack when a variable is asked for often enough. */
+	if (id == 0)
+		return fail(scan, WIRE_UNSUPPORTED, "management record");
+	if (scan->state == RECORD_SCAN_OVER && type == TYPE_BEGIN_REQUEST)
+		return WIRE_MORE;
+
+	*record = (struct record){
+		.content_len = (size_t)header[4] << 8 | header[5],
+	};
+	record->len = HEADER_LEN + record->content_len + header[6];
+	if (bytes.len < record->len)
+		return WIRE_MORE;
+	return scan_record(scan, type, id, header + HEADER_LEN, record);
+}

@@ -1,0 +1,64 @@
+/* record.h - the records that a web server sends on one FastCGI connection,
+ * and whether each may come now (FastCGI specification 1.0, sections 3 to 6).
+ * libfcgi decodes them; this says where they end, so that libfcgi is only
+ * called for what is there, and keeps from it what it can't bear. */
+#ifndef FCGI_RECORD_H
+#define FCGI_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/span.h"
+#include "common/wire_error.h"
+
+/* PARAMS of one request; web servers allow heads of 8 to 128 KiB. */
+enum { RECORD_PARAMS_MAX = 256 * 1024 };
+
+/* What the next record may be.
+ *
+ *	BEGIN --> PARAMS --> STDIN --> OVER --> (record_scan_init) BEGIN
+ */
+enum record_scan_state {
+	RECORD_SCAN_WAITS_FOR_BEGIN,
+	RECORD_SCAN_WAITS_FOR_PARAMS,
+	RECORD_SCAN_WAITS_FOR_STDIN,
+	RECORD_SCAN_OVER,	/* the request is there as a whole */
+};
+
+enum record_kind {
+	RECORD_BEGIN,
+	RECORD_PARAMS,		/* the empty one included */
+	RECORD_STDIN,		/* the empty one included */
+	RECORD_ABORT,
+	RECORD_STALE,		/* means a request that is over: skip it */
+};
+
+struct record {
+	enum record_kind kind;
+	size_t len;		/* header, content and padding */
+	size_t content_len;
+};
+
+struct record_scan {
+	enum record_scan_state state;
+	unsigned id;
+	bool keeps_connection;
+	const char *problem;	/* after a failure: what was wrong (static) */
+	int error;		/* sticky */
+	size_t params_len;
+	size_t pair_left;	/* bytes of the name-value pair to come */
+	unsigned char pair_head[8];	/* its lengths, as far as they came */
+	size_t pair_head_len;
+};
+
+/* Before the first request of a connection, and before each further one. */
+void record_scan_init(struct record_scan *scan);
+
+/* Looks at the record at the front of `bytes`.  WIRE_DONE describes it in
+ * *record; WIRE_MORE: it is not all there, or belongs to the next request
+ * while this one is not over; WIRE_MALFORMED, WIRE_UNSUPPORTED,
+ * WIRE_TOO_LARGE: sticky, scan->problem says what. */
+int record_scan_next(struct record_scan *scan, struct span bytes,
+    struct record *record) WIRE_MUSTCHECK;
+
+#endif

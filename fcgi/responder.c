@@ -1,0 +1,222 @@
+/* responder.c - accepts FastCGI connections, and what ends each loop turn.
+ *
+ * A turn: what arrived is read and told to the handler at once; what the
+ * handler writes is gathered and written when the turn ends, one write for
+ * each connection; then what is over is freed.  So nothing is ever freed
+ * inside a handler that was called for it. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "fcgi/responder_private.h"
+
+/* Other workers wait at the same socket. */
+enum { ACCEPTS_PER_TURN = 16 };
+
+#define HEAD_TIMEOUT 10.0	/* from a head's first byte to its last */
+#define ACCEPT_PAUSE 0.1	/* when descriptors have run out */
+
+void
+responder_accept(struct responder *r)
+{
+	if (r->listen_fd >= 0 && !r->is_stopping &&
+	    !ev_is_active(&r->accept_pause) &&
+	    r->connections < r->max_connections)
+		ev_io_start(r->loop, &r->acceptable);
+}
+
+static void
+reap(struct responder *r)
+{
+	struct call *call;
+	struct conn *c;
+	while ((call = SLIST_FIRST(&r->retired_calls)) != NULL) {
+		SLIST_REMOVE_HEAD(&r->retired_calls, link);
+		fastcgi_free(call->fastcgi);
+		free(call);
+	}
+	while ((c = LIST_FIRST(&r->retired)) != NULL) {
+		LIST_REMOVE(c, link);
+		conn_free(c);
+	}
+}
+
+static void
+on_turn(struct ev_loop *loop, ev_prepare *w, int events)
+{
+	struct responder *r = w->data;
+	/* Once each: a handler that writes when told `drained` comes back in
+	 * the next turn, after the others. */
+	size_t count = r->dirty_count;
+	(void)events;
+	while (count-- > 0 && !TAILQ_EMPTY(&r->dirty)) {
+		struct conn *c = TAILQ_FIRST(&r->dirty);
+		conn_unmark_dirty(c);
+		conn_flush(c);
+	}
+	if (!TAILQ_EMPTY(&r->dirty))
+		ev_idle_start(loop, &r->again);
+	reap(r);
+	if (r->cgi != NULL && r->connections == 0)
+		cgi_done(r);
+}
+
+static void
+on_again(struct ev_loop *loop, ev_idle *w, int events)
+{
+	(void)events;
+	ev_idle_stop(loop, w);
+}
+
+static void
+pause_accepting(struct responder *r)
+{
+	if (!r->accept_failed)
+		log_warn(NULL, "can't accept FastCGI connections for now: %s "
+		    "(raise the limit of open files)", strerror(errno));
+	r->accept_failed = true;
+	ev_io_stop(r->loop, &r->acceptable);
+	ev_timer_set(&r->accept_pause, ACCEPT_PAUSE, 0.);
+	ev_timer_start(r->loop, &r->accept_pause);
+}
+
+static void
+on_accept_pause(struct ev_loop *loop, ev_timer *w, int events)
+{
+	(void)loop;
+	(void)events;
+	responder_accept(w->data);
+}
+
+/* The request is mostly there already. */
+static void
+accepted(struct responder *r, int fd)
+{
+	struct conn *c = conn_new(r, fd, fd);
+	r->accept_failed = false;
+	conn_on_readable(r->loop, &c->readable, EV_READ);
+}
+
+static void
+on_acceptable(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct responder *r = w->data;
+	(void)events;
+	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+		if (r->is_stopping)
+			return;
+		if (r->connections >= r->max_connections) {
+			ev_io_stop(loop, w);
+			return;
+		}
+		int fd = accept4(r->listen_fd, NULL, NULL,
+		    SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0) {
+			accepted(r, fd);
+		} else if (errno == EAGAIN) {
+			return;
+		} else if (errno != EINTR && errno != ECONNABORTED) {
+			pause_accepting(r);
+			return;
+		}
+	}
+}
+
+struct responder *
+responder_new_common(struct ev_loop *loop,
+    const struct responder_handler *handler)
+{
+	struct responder *r = calloc(1, sizeof(*r));
+	if (r == NULL || (r->scratch = malloc(READ_MAX)) == NULL)
+		fatal("out of memory");
+	r->loop = loop;
+	r->handler = handler;
+	r->listen_fd = -1;
+	r->head_timeout = HEAD_TIMEOUT;
+	LIST_INIT(&r->open);
+	LIST_INIT(&r->retired);
+	TAILQ_INIT(&r->dirty);
+	SLIST_INIT(&r->retired_calls);
+	ev_prepare_init(&r->turn, on_turn);
+	ev_idle_init(&r->again, on_again);
+	r->turn.data = r->again.data = r;
+	/* Last, so that what others write when a turn ends goes with it. */
+	ev_set_priority(&r->turn, EV_MINPRI);
+	ev_prepare_start(loop, &r->turn);
+	return r;
+}
+
+struct responder *
+responder_new(struct ev_loop *loop, int listen_fd,
+    const struct responder_handler *handler, size_t max_connections)
+{
+	int on = 1;
+	fastcgi_start();
+	struct responder *r = responder_new_common(loop, handler);
+	r->listen_fd = listen_fd;
+	r->max_connections = max_connections;
+	int flags = fcntl(listen_fd, F_GETFL);
+	if (flags < 0 || fcntl(listen_fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		fatal("the FastCGI socket: %s", strerror(errno));
+	/* What is accepted inherits it.  Fails on a unix socket. */
+	setsockopt(listen_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	ev_io_init(&r->acceptable, on_acceptable, listen_fd, EV_READ);
+	ev_init(&r->accept_pause, on_accept_pause);
+	r->acceptable.data = r->accept_pause.data = r;
+	ev_io_start(loop, &r->acceptable);
+	return r;
+}
+
+void
+responder_stop_accepting(struct responder *r)
+{
+	struct conn *c, *next;
+	r->is_stopping = true;
+	if (r->listen_fd >= 0) {
+		ev_io_stop(r->loop, &r->acceptable);
+		ev_timer_stop(r->loop, &r->accept_pause);
+	}
+	for (c = LIST_FIRST(&r->open); c != NULL; c = next) {
+		next = LIST_NEXT(c, link);
+		if (c->state == CONN_WAITS_FOR_REQUEST && !c->is_cgi &&
+		    buf_len(&c->in) == 0)
+			conn_close(c);
+	}
+}
+
+size_t
+responder_calls(const struct responder *r)
+{
+	return r->calls;
+}
+
+size_t
+responder_connections(const struct responder *r)
+{
+	return r->connections;
+}
+
+void
+responder_free(struct responder *r)
+{
+	struct conn *c;
+	if (r == NULL)
+		return;
+	responder_stop_accepting(r);
+	while ((c = LIST_FIRST(&r->open)) != NULL)
+		conn_lose(c);
+	reap(r);
+	cgi_clear(r);
+	ev_prepare_stop(r->loop, &r->turn);
+	ev_idle_stop(r->loop, &r->again);
+	free(r->scratch);
+	free(r);
+}

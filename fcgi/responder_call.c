@@ -1,0 +1,141 @@
+/* responder_call.c - what the handler may do with a call.  Once the call is
+ * over (conn is NULL) everything here does nothing. */
+#include "config.h"
+
+#include <string.h>
+
+#include "common/log.h"
+#include "fcgi/responder_private.h"
+
+const char *
+call_param(const struct call *call, const char *name)
+{
+	size_t len = strlen(name);
+	for (char *const *p = call->params; *p != NULL; p++)
+		if (strncmp(*p, name, len) == 0 && (*p)[len] == '=')
+			return *p + len + 1;
+	return NULL;
+}
+
+char *const *
+call_params(const struct call *call)
+{
+	return call->params;
+}
+
+void
+call_set_data(struct call *call, void *data)
+{
+	call->data = data;
+}
+
+void *
+call_data(const struct call *call)
+{
+	return call->data;
+}
+
+unsigned long long
+call_number(const struct call *call)
+{
+	return call->number;
+}
+
+size_t
+call_read(struct call *call, void *into, size_t len)
+{
+	struct conn *c = call->conn;
+	if (c == NULL)
+		return 0;
+	if (len > c->content)
+		len = c->content;
+	if (len == 0)
+		return 0;
+	if (call->fastcgi != NULL) {
+		fastcgi_read(call->fastcgi, c, into, len);
+	} else {
+		memcpy(into, buf_data(&c->in), len);
+		buf_drain(&c->in, len);
+	}
+	c->content -= len;
+	if (call->fastcgi != NULL && c->content == 0 && c->content_ended)
+		fastcgi_content_ended(call->fastcgi);
+	if (buf_len(&c->in) == 0)
+		buf_clear(&c->in);
+	conn_watch_readable(c);
+	return len;
+}
+
+bool
+call_content_ended(const struct call *call)
+{
+	const struct conn *c = call->conn;
+	return c == NULL || (c->content_ended && c->content == 0);
+}
+
+size_t
+call_readable(const struct call *call)
+{
+	return call->conn == NULL ? 0 : call->conn->content;
+}
+
+void
+call_write(struct call *call, const void *data, size_t len)
+{
+	struct conn *c = call->conn;
+	if (c == NULL || len == 0)
+		return;
+	if (call->fastcgi != NULL) {
+		size_t before = buf_len(&c->out);
+		fastcgi_write(call->fastcgi, c, data, len);
+		call->buffered += len;
+		size_t moved = buf_len(&c->out) - before;
+		call->buffered -= moved < call->buffered ? moved :
+		    call->buffered;
+	} else if (buf_append(&c->out, data, len) != WIRE_OK) {
+		fatal("out of memory for a response");
+	}
+	if (call_unsent(call) > CALL_LOW_WATER)
+		call->is_above = true;
+	conn_mark_dirty(c);
+}
+
+size_t
+call_unsent(const struct call *call)
+{
+	if (call->conn == NULL)
+		return 0;
+	return buf_len(&call->conn->out) + call->buffered;
+}
+
+/* The connection goes on by itself; see settle_finish and settle_cut. */
+static void
+leave_conn(struct call *call, enum conn_state state)
+{
+	struct conn *c = call->conn;
+	conn_retire_call(call);
+	c->state = state;
+	conn_discard_content(c);
+	conn_mark_dirty(c);
+	conn_watch_readable(c);
+}
+
+void
+call_finish(struct call *call)
+{
+	if (call->conn == NULL)
+		return;
+	if (call->fastcgi != NULL)
+		fastcgi_finish(call->fastcgi, call->conn);
+	leave_conn(call, CONN_WAITS_FOR_FINISH);
+}
+
+void
+call_abort(struct call *call)
+{
+	if (call->conn == NULL)
+		return;
+	if (call->fastcgi != NULL)
+		fastcgi_flush(call->fastcgi, call->conn);
+	leave_conn(call, CONN_WAITS_FOR_CUT);
+}

@@ -1,0 +1,425 @@
+/* responder_conn.c - one FastCGI connection: what arrives becomes a call, what
+ * the call writes is sent, and how it ends.
+ *
+ * libfcgi is called through responder_fastcgi.c only; nothing here waits. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "fcgi/responder_private.h"
+
+/* A head with every record it may have. */
+enum { IN_MAX = 2 * RECORD_PARAMS_MAX + READ_MAX };
+
+#define LINGER_TIMEOUT 30.0	/* without progress after the response */
+#define CUT_AFTER 0.12		/* lighttpd: 100 ms, see call_abort */
+
+void
+conn_mark_dirty(struct conn *c)
+{
+	struct responder *r = c->responder;
+	if (c->is_dirty)
+		return;
+	c->is_dirty = true;
+	TAILQ_INSERT_TAIL(&r->dirty, c, dirty_link);
+	r->dirty_count++;
+}
+
+void
+conn_unmark_dirty(struct conn *c)
+{
+	struct responder *r = c->responder;
+	if (!c->is_dirty)
+		return;
+	c->is_dirty = false;
+	TAILQ_REMOVE(&r->dirty, c, dirty_link);
+	r->dirty_count--;
+}
+
+void
+conn_close(struct conn *c)
+{
+	struct responder *r = c->responder;
+	ev_io_stop(r->loop, &c->readable);
+	ev_io_stop(r->loop, &c->writable);
+	ev_timer_stop(r->loop, &c->timer);
+	conn_unmark_dirty(c);
+	if (!c->is_cgi)
+		close(c->fd);
+	c->state = CONN_CLOSED;
+	LIST_REMOVE(c, link);
+	LIST_INSERT_HEAD(&r->retired, c, link);
+	r->connections--;
+	responder_accept(r);
+}
+
+void
+conn_retire_call(struct call *call)
+{
+	struct conn *c = call->conn;
+	struct responder *r = c->responder;
+	call->conn = NULL;
+	c->call = NULL;
+	r->calls--;
+	SLIST_INSERT_HEAD(&r->retired_calls, call, link);
+}
+
+void
+conn_lose(struct conn *c)
+{
+	struct call *call = c->call;
+	struct responder *r = c->responder;
+	if (c->state == CONN_CLOSED)
+		return;
+	if (call != NULL)
+		conn_retire_call(call);
+	conn_close(c);
+	if (call != NULL)
+		r->handler->gone(call, call->data);
+}
+
+/* Stops reading while the handler leaves too much content untaken.  A CGI
+ * request has nothing else to read. */
+void
+conn_watch_readable(struct conn *c)
+{
+	struct ev_loop *loop = c->responder->loop;
+	bool in_call = c->state == CONN_WAITS_FOR_RESPONSE;
+	size_t most = ev_is_active(&c->readable) ? CALL_CONTENT_MAX :
+	    CALL_CONTENT_MAX / 2;
+	bool is_full = in_call &&
+	    (buf_len(&c->in) >= most || c->content >= most);
+	if (is_full || (c->is_cgi && (c->content_ended || !in_call)))
+		ev_io_stop(loop, &c->readable);
+	else
+		ev_io_start(loop, &c->readable);
+}
+
+/* The peer does something: it has time anew. */
+static void
+progress(struct conn *c)
+{
+	if (ev_is_active(&c->timer) && c->timer.repeat > 0.)
+		ev_timer_again(c->responder->loop, &c->timer);
+}
+
+/* Reads once.  Level-triggered: what is left brings the next event. */
+static bool
+conn_fill(struct conn *c)
+{
+	struct responder *r = c->responder;
+	ssize_t n = read(c->fd, r->scratch, READ_MAX);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	if (n == 0)
+		return false;
+	if (buf_append(&c->in, r->scratch, (size_t)n) != WIRE_OK) {
+		log_warn(NULL, "closing a FastCGI connection: "
+		    "the head of a request is too large");
+		return false;
+	}
+	progress(c);
+	return true;
+}
+
+/* Skips everything libfcgi could read: nobody wants it any more. */
+void
+conn_discard_content(struct conn *c)
+{
+	buf_drain(&c->in, c->scanned);
+	c->scanned = 0;
+	c->content = 0;
+}
+
+/* Follows the records that have arrived.  false: the connection is lost. */
+static bool
+conn_scan(struct conn *c)
+{
+	struct record record;
+	for (;;) {
+		struct span in = buf_span(&c->in);
+		in = span_of(in.data + c->scanned, in.len - c->scanned);
+		int result = record_scan_next(&c->scan, in, &record);
+		if (result == WIRE_MORE)
+			break;
+		if (result != WIRE_DONE) {
+			log_warn(NULL, "closing a FastCGI connection: %s",
+			    c->scan.problem);
+			return false;
+		}
+		if (record.kind == RECORD_ABORT)
+			return false;
+		if (record.kind == RECORD_STALE) {
+			buf_drain(&c->in, record.len);
+			continue;
+		}
+		c->scanned += record.len;
+		if (record.kind == RECORD_STDIN)
+			c->content += record.content_len;
+	}
+	c->content_ended = c->scan.state == RECORD_SCAN_OVER;
+	return true;
+}
+
+void
+conn_tell_content(struct conn *c)
+{
+	struct call *call = c->call;
+	if (call->fastcgi != NULL && c->content_ended && c->content == 0)
+		fastcgi_content_ended(call->fastcgi);
+	c->responder->handler->content(call, call->data);
+}
+
+void
+conn_begin_call(struct conn *c, struct fastcgi *f, char *const *params)
+{
+	static unsigned long long last_number;
+	struct responder *r = c->responder;
+	struct call *call = calloc(1, sizeof(*call));
+	if (call == NULL)
+		fatal("out of memory for a call");
+	call->conn = c;
+	call->number = ++last_number;
+	call->fastcgi = f;
+	call->params = params;
+	c->call = call;
+	c->state = CONN_WAITS_FOR_RESPONSE;
+	c->first_sent = 0;
+	r->calls++;
+	r->handler->request(call);
+	if (c->call == call && (c->content > 0 || c->content_ended))
+		conn_tell_content(c);
+}
+
+static void
+advance_request(struct conn *c)
+{
+	struct responder *r = c->responder;
+	if (c->scan.state == RECORD_SCAN_WAITS_FOR_BEGIN ||
+	    c->scan.state == RECORD_SCAN_WAITS_FOR_PARAMS) {
+		if (buf_len(&c->in) > 0 && !ev_is_active(&c->timer)) {
+			ev_timer_set(&c->timer, r->head_timeout, 0.);
+			ev_timer_start(r->loop, &c->timer);
+		}
+		return;
+	}
+	ev_timer_stop(r->loop, &c->timer);
+	struct fastcgi *f = fastcgi_accept(c);
+	if (f == NULL) {
+		log_warn(NULL, "closing a FastCGI connection: "
+		    "libfcgi refuses the head of a request");
+		conn_lose(c);
+		return;
+	}
+	conn_begin_call(c, f, fastcgi_params(f));
+}
+
+/* Acts on what has arrived, as the state wants it. */
+static void
+conn_advance(struct conn *c)
+{
+	size_t content = c->content;
+	bool ended = c->content_ended;
+	if (!conn_scan(c)) {
+		conn_lose(c);
+		return;
+	}
+	switch (c->state) {
+	case CONN_WAITS_FOR_REQUEST:
+		advance_request(c);
+		break;
+	case CONN_WAITS_FOR_RESPONSE:
+		if (c->content > content || c->content_ended != ended)
+			conn_tell_content(c);
+		break;
+	case CONN_WAITS_FOR_FINISH:
+	case CONN_WAITS_FOR_CUT:
+		conn_discard_content(c);
+		conn_mark_dirty(c);
+		break;
+	case CONN_CLOSED:
+		return;
+	}
+	if (c->state == CONN_CLOSED)
+		return;
+	if (buf_len(&c->in) == 0)
+		buf_clear(&c->in);
+	conn_watch_readable(c);
+}
+
+void
+conn_on_readable(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct conn *c = w->data;
+	(void)loop;
+	if ((events & EV_READ) && !conn_fill(c))
+		conn_lose(c);
+	else
+		conn_advance(c);
+}
+
+static void
+conn_on_writable(struct ev_loop *loop, ev_io *w, int events)
+{
+	(void)events;
+	ev_io_stop(loop, w);
+	conn_mark_dirty(w->data);
+}
+
+/* A head that does not end, or a peer that takes nothing after the response
+ * is over, or the moment to break off. */
+static void
+conn_on_timer(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct conn *c = w->data;
+	(void)loop;
+	(void)events;
+	if (c->state == CONN_WAITS_FOR_REQUEST)
+		log_warn(NULL, "closing a FastCGI connection: "
+		    "the head of a request took too long");
+	conn_lose(c);
+}
+
+struct conn *
+conn_new(struct responder *r, int fd, int out_fd)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		fatal("out of memory for a connection");
+	c->responder = r;
+	c->fd = fd;
+	c->out_fd = out_fd;
+	buf_init(&c->in, IN_MAX);
+	buf_init(&c->out, SIZE_MAX / 4);
+	record_scan_init(&c->scan);
+	ev_io_init(&c->readable, conn_on_readable, fd, EV_READ);
+	ev_io_init(&c->writable, conn_on_writable, out_fd, EV_WRITE);
+	ev_init(&c->timer, conn_on_timer);
+	c->readable.data = c->writable.data = c->timer.data = c;
+	LIST_INSERT_HEAD(&r->open, c, link);
+	r->connections++;
+	return c;
+}
+
+void
+conn_free(struct conn *c)
+{
+	buf_clear(&c->in);
+	buf_clear(&c->out);
+	free(c);
+}
+
+/* false: the peer is gone. */
+static bool
+conn_send(struct conn *c)
+{
+	struct responder *r = c->responder;
+	size_t len = buf_len(&c->out);
+	if (len == 0)
+		return true;
+	ssize_t n = c->is_cgi ? write(c->out_fd, buf_data(&c->out), len) :
+	    send(c->out_fd, buf_data(&c->out), len, MSG_NOSIGNAL);
+	if (n < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			return false;
+		n = 0;
+	}
+	buf_drain(&c->out, (size_t)n);
+	if (n > 0 && c->first_sent == 0)
+		c->first_sent = ev_time();
+	if (n > 0)
+		progress(c);
+	if (buf_len(&c->out) == 0)
+		buf_clear(&c->out);
+	else
+		ev_io_start(r->loop, &c->writable);
+	return true;
+}
+
+/* What is left to do waits for the peer, but not for ever. */
+static void
+linger(struct conn *c)
+{
+	if (ev_is_active(&c->timer))
+		return;
+	c->timer.repeat = LINGER_TIMEOUT;
+	ev_timer_again(c->responder->loop, &c->timer);
+}
+
+/* The response is written and the request read to its end. */
+static void
+settle_finish(struct conn *c)
+{
+	struct responder *r = c->responder;
+	if (buf_len(&c->out) > 0 || (!c->content_ended && !c->is_cgi)) {
+		linger(c);
+		return;
+	}
+	if (c->is_cgi || !c->scan.keeps_connection || r->is_stopping) {
+		conn_close(c);
+		return;
+	}
+	ev_timer_stop(r->loop, &c->timer);
+	record_scan_init(&c->scan);
+	c->content_ended = false;
+	c->state = CONN_WAITS_FOR_REQUEST;
+	/* The next request may be here already, with no event to come. */
+	if (buf_len(&c->in) > 0) {
+		ev_feed_event(r->loop, &c->readable, EV_CUSTOM);
+		ev_idle_start(r->loop, &r->again);
+	}
+}
+
+static void
+settle_cut(struct conn *c)
+{
+	struct responder *r = c->responder;
+	ev_tstamp left = c->first_sent + CUT_AFTER - ev_time();
+	if (buf_len(&c->out) > 0) {
+		linger(c);
+	} else if (c->first_sent == 0 || left <= 0) {
+		conn_close(c);
+	} else {
+		/* The time of a long turn must not shorten it. */
+		ev_now_update(r->loop);
+		ev_timer_stop(r->loop, &c->timer);
+		ev_timer_set(&c->timer, left, 0.);
+		ev_timer_start(r->loop, &c->timer);
+	}
+}
+
+static void
+tell_drained(struct conn *c)
+{
+	struct call *call = c->call;
+	if (!call->is_above || call_unsent(call) > CALL_LOW_WATER)
+		return;
+	call->is_above = false;
+	c->responder->handler->drained(call, call->data);
+}
+
+void
+conn_flush(struct conn *c)
+{
+	if (c->call != NULL && c->call->fastcgi != NULL) {
+		fastcgi_flush(c->call->fastcgi, c);
+		c->call->buffered = 0;
+	}
+	/* While the peer is slow its event says when to go on. */
+	if (!ev_is_active(&c->writable) && !conn_send(c)) {
+		conn_lose(c);
+		return;
+	}
+	if (c->state == CONN_WAITS_FOR_FINISH)
+		settle_finish(c);
+	else if (c->state == CONN_WAITS_FOR_CUT)
+		settle_cut(c);
+	else if (c->call != NULL)
+		tell_drained(c);
+}
+

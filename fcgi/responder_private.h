@@ -1,0 +1,157 @@
+/* responder_private.h - what the files of the responder share: responder.c
+ * (accepting, and what ends a loop turn), responder_conn.c (a connection),
+ * responder_call.c (a call), responder_fastcgi.c (libfcgi), responder_cgi.c.
+ * Tests may look in here too. */
+#ifndef FCGI_RESPONDER_PRIVATE_H
+#define FCGI_RESPONDER_PRIVATE_H
+
+#include <sys/queue.h>
+
+#include "common/buf.h"
+#include "fcgi/record.h"
+#include "fcgi/responder.h"
+
+enum { READ_MAX = 64 * 1024 };	/* one read from a connection */
+
+/*
+ * What a connection waits for.
+ *
+ *	REQUEST --> RESPONSE --> FINISH --> REQUEST (kept) or CLOSED
+ *	               |
+ *	               +-------> CUT ----> CLOSED
+ *
+ * and from each to CLOSED when the peer closes or breaks the protocol.
+ */
+enum conn_state {
+	CONN_WAITS_FOR_REQUEST,		/* idle, or a head is arriving */
+	CONN_WAITS_FOR_RESPONSE,	/* a call is under way */
+	CONN_WAITS_FOR_FINISH,		/* for the response to be written and
+					 * the rest of the content to come */
+	CONN_WAITS_FOR_CUT,		/* for the time to break off */
+	CONN_CLOSED,			/* freed at the end of the turn */
+};
+
+struct cgi;
+struct fastcgi;
+
+struct conn {
+	struct responder *responder;
+	LIST_ENTRY(conn) link;		/* open, or retired */
+	TAILQ_ENTRY(conn) dirty_link;
+	enum conn_state state;
+	bool is_dirty;			/* flush at the end of the turn */
+	bool is_cgi;
+	int fd;				/* read; written too, unless CGI */
+	int out_fd;
+	ev_io readable;
+	ev_io writable;
+	ev_timer timer;			/* head, linger, or cut */
+	struct call *call;		/* while WAITS_FOR_RESPONSE */
+	ev_tstamp first_sent;		/* of this response; 0: nothing yet */
+
+	/*
+	 * FastCGI: `in` begins with `scanned` bytes of complete records that
+	 * libfcgi may read; then comes what is not complete or not of this
+	 * request.  CGI: `in` is content.
+	 */
+	struct buf in;
+	size_t scanned;
+	struct record_scan scan;
+	size_t content;			/* content bytes not taken yet */
+	bool content_ended;		/* no more will come */
+	struct buf out;
+};
+
+struct call {
+	struct conn *conn;		/* NULL once it is over */
+	SLIST_ENTRY(call) link;		/* retired */
+	unsigned long long number;
+	void *data;
+	char *const *params;
+	struct fastcgi *fastcgi;	/* NULL: CGI */
+	size_t buffered;		/* about what libfcgi holds back */
+	bool is_above;			/* the low water, once over it */
+};
+
+LIST_HEAD(conn_list, conn);
+TAILQ_HEAD(conn_queue, conn);
+SLIST_HEAD(call_list, call);
+
+struct responder {
+	struct ev_loop *loop;
+	const struct responder_handler *handler;
+	int listen_fd;
+	size_t max_connections;
+	ev_io acceptable;
+	ev_timer accept_pause;
+	ev_prepare turn;		/* the end of each loop turn */
+	ev_idle again;			/* keeps the next turn from waiting */
+	struct conn_list open;
+	struct conn_list retired;
+	struct conn_queue dirty;
+	struct call_list retired_calls;
+	size_t dirty_count;
+	size_t connections;
+	size_t calls;
+	bool is_stopping;
+	bool accept_failed;		/* was logged */
+	ev_tstamp head_timeout;
+	char *scratch;			/* READ_MAX bytes */
+
+	struct cgi *cgi;		/* NULL: FastCGI */
+};
+
+/* responder.c */
+struct responder *responder_new_common(struct ev_loop *loop,
+    const struct responder_handler *handler);
+void responder_accept(struct responder *r);	/* when there is room */
+
+/* responder_conn.c */
+struct conn *conn_new(struct responder *r, int fd, int out_fd);
+void conn_free(struct conn *c);
+void conn_close(struct conn *c);
+/* The peer is gone, or not worth talking to: `gone` is told, and closed. */
+void conn_lose(struct conn *c);
+void conn_on_readable(struct ev_loop *loop, ev_io *w, int events);
+void conn_watch_readable(struct conn *c);
+
+/* The next turn end flushes it. */
+void conn_mark_dirty(struct conn *c);
+void conn_unmark_dirty(struct conn *c);
+void conn_flush(struct conn *c);
+
+void conn_begin_call(struct conn *c, struct fastcgi *f, char *const *params);
+void conn_tell_content(struct conn *c);
+void conn_discard_content(struct conn *c);
+/* The call is over; its memory stays until the turn ends. */
+void conn_retire_call(struct call *call);
+
+/* responder_fastcgi.c: the door to libfcgi, which is called for what is in
+ * memory only. */
+
+/* Once, before anything else; ends the process when libfcgi is not as we
+ * need it. */
+void fastcgi_start(void);
+
+/* Reads the head that c->scanned covers.  NULL when libfcgi refuses it. */
+struct fastcgi *fastcgi_accept(struct conn *c);
+char *const *fastcgi_params(const struct fastcgi *f);
+
+/* Takes exactly len bytes of content, of which there must be as many. */
+void fastcgi_read(struct fastcgi *f, struct conn *c, void *into, size_t len);
+
+/* No content is left: gives up the memory for reading it. */
+void fastcgi_content_ended(struct fastcgi *f);
+
+/* Adds to the response; the records show up in c->out. */
+void fastcgi_write(struct fastcgi *f, struct conn *c, const void *data,
+    size_t len);
+void fastcgi_flush(struct fastcgi *f, struct conn *c);
+void fastcgi_finish(struct fastcgi *f, struct conn *c);
+void fastcgi_free(struct fastcgi *f);
+
+/* responder_cgi.c */
+void cgi_done(struct responder *r);	/* the request is over: tell once */
+void cgi_clear(struct responder *r);	/* gives the descriptors back */
+
+#endif
