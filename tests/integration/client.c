@@ -301,6 +301,36 @@ response_text(const struct response *r)
 	return span_strdup(buf_span(&r->content));
 }
 
+char *
+head_field(const char *head, const char *name, size_t n)
+{
+	size_t len = strlen(name);
+	const char *line = head;
+
+	while ((line = strstr(line, "\r\n")) != NULL) {
+		line += 2;
+		if (strncmp(line, "\r\n", 2) == 0)
+			break;
+		if (strncasecmp(line, name, len) != 0 || line[len] != ':' ||
+		    n-- > 0)
+			continue;
+		line += len + 1;
+		return span_strdup(span_trim(span_of(line,
+		    strcspn(line, "\r"))));
+	}
+	return NULL;
+}
+
+size_t
+head_count(const char *head, const char *name)
+{
+	size_t n = 0;
+
+	while (head_field(head, name, n) != NULL)
+		n++;
+	return n;
+}
+
 struct response
 request_bytes(int port, const void *bytes, size_t len)
 {

@@ -78,6 +78,11 @@ size_t response_count_fields(const struct response *r, const char *name);
 /* The kept content as a string, heap. */
 char *response_text(const struct response *r);
 
+/* Of a head in wire form, as the backend's echo gives it: the value of the
+ * n-th field line of that name, heap, or NULL; and how many there are. */
+char *head_field(const char *head, const char *name, size_t n);
+size_t head_count(const char *head, const char *name);
+
 /* One request on a connection of its own: these bytes, then the response to
  * its end.  The method is the first word. */
 struct response request_bytes(int port, const void *bytes, size_t len);

@@ -168,48 +168,28 @@ start_lighttpd(struct stack *s)
 }
 
 static void
-write_apache_config(const struct stack *s, const char *path)
-{
-	static const char *const modules[] = { "mpm_event", "authn_core",
-		"authz_core", "authn_file", "authz_user", "auth_basic",
-		"proxy", "proxy_fcgi", "setenvif", "env", "headers", "mime" };
-	FILE *f = fopen(path, "we");
-
-	check(f != NULL, "%s: %s", path, strerror(errno));
-	for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++)
-		fprintf(f, "LoadModule %s_module "
-		    "/usr/lib/apache2/modules/mod_%s.so\n", modules[i],
-		    modules[i]);
-	fprintf(f, "ServerName 127.0.0.1\nListen 127.0.0.1:%d\n", s->port);
-	fprintf(f, "PidFile %s\nErrorLog %s\nLogLevel info\n",
-	    harness_path("apache.pid"), harness_path("apache-error.log"));
-	fprintf(f, "DefaultRuntimeDir %s\nDocumentRoot %s\n", harness_dir(),
-	    harness_dir());
-	if (geteuid() == 0)
-		fprintf(f, "User www-data\nGroup www-data\n");
-	/* Small: a test has few clients, and many tests run at once. */
-	fprintf(f, "StartServers 1\nServerLimit 4\nThreadsPerChild 64\n"
-	    "MaxRequestWorkers 256\nMinSpareThreads 1\n"
-	    "MaxSpareThreads 256\n");
-	fprintf(f, "Define INVERTING_PROXY_SOCKET %s\n", s->worker_socket);
-	fprintf(f, "Include %s\n",
-	    harness_source("deploy/apache/inverting-proxy.conf"));
-	if (s->login)
-		fprintf(f, "Define INVERTING_PROXY_USERS %s\nInclude %s\n",
-		    harness_path("users"),
-		    harness_source("deploy/apache/login.conf"));
-	check(fclose(f) == 0, "%s: %s", path, strerror(errno));
-}
-
-static void
 start_apache(struct stack *s)
 {
 	struct process *p = s->web_process = process_new("apache");
-	const char *config = harness_path("apache.conf");
+	const char *config = harness_source("deploy/apache/httpd.conf");
+	const char *const defines[][2] = {
+		{ "CONF", harness_source("deploy/apache") },
+		{ "LISTEN", harness_name("127.0.0.1:%d", s->port) },
+		{ "RUN", harness_dir() },
+		{ "ERROR_LOG", harness_path("apache-error.log") },
+		{ "SOCKET", s->worker_socket },
+		{ "USERS", harness_path("users") },
+	};
 
-	write_apache_config(s, config);
 	process_arg(p, "apache2");
 	process_arg(p, "-DFOREGROUND");
+	for (size_t i = 0; i < sizeof(defines) / sizeof(defines[0]); i++) {
+		process_arg(p, "-C");
+		process_arg(p, "Define INVERTING_PROXY_%s %s", defines[i][0],
+		    defines[i][1]);
+	}
+	if (s->login)
+		process_arg(p, "-DINVERTING_PROXY_LOGIN");
 	process_arg(p, "-f");
 	process_arg(p, "%s", config);
 	process_start(p);
@@ -318,11 +298,33 @@ stack_stop(struct stack *s)
 	harness_finish();
 }
 
+struct client *
+stack_send(const struct stack *s, const char *method, const char *target,
+    const char *fields)
+{
+	struct client *c = client_new(s->port);
+
+	client_printf(c, "%s %s HTTP/1.1\r\nHost: proxy.test\r\n"
+	    "Connection: close\r\n%s%s\r\n", method, target,
+	    s->login ? ALICE : "", fields);
+	return c;
+}
+
+struct response
+stack_receive(struct client *c, const char *method)
+{
+	struct response r;
+
+	response_read_head(c, method, &r, 2 * PATIENCE_MS);
+	response_read_content(c, &r);
+	client_free(c);
+	return r;
+}
+
 struct response
 stack_get(const struct stack *s, const char *target)
 {
-	return request(s->port, "GET %s HTTP/1.1\r\nHost: proxy.test\r\n%s"
-	    "Connection: close\r\n\r\n", target, s->login ? ALICE : "");
+	return stack_receive(stack_send(s, "GET", target, ""), "GET");
 }
 
 void

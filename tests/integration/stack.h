@@ -78,6 +78,14 @@ char *stack_redis(struct stack *s, const char *command);
  * clients have to. */
 struct response stack_get(const struct stack *s, const char *target);
 
+/* The same with a field block ("Name: value\r\n...") and without waiting:
+ * read the response from the client this returns. */
+struct client *stack_send(const struct stack *s, const char *method,
+    const char *target, const char *fields);
+
+/* Reads the response to the method to its end, frees the client. */
+struct response stack_receive(struct client *c, const char *method);
+
 /* GET target, which must be answered with this status. */
 void stack_expect(const struct stack *s, const char *target, int status);
 
