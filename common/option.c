@@ -642,7 +642,8 @@ static bool
 config_text(struct parser *p, struct span text)
 {
 	/* Some editors put a byte order mark in front. */
-	if (text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0)
+	if (text.len >= 3 && text.data[0] == '\xef' &&
+	    text.data[1] == '\xbb' && text.data[2] == '\xbf')
 		text = span_of(text.data + 3, text.len - 3);
 	for (p->line = 1; text.len > 0; p->line++) {
 		const char *newline = memchr(text.data, '\n', text.len);

@@ -2,9 +2,15 @@
  * config file, --help and --show-config.
  *
  * Precedence: command line, then environment (INVERTING_PROXY_<NAME>, upper
- * case, '-' as '_'), then config file ("name = value" lines, '#' comments),
- * then the default.  Every program has --help, --version, --config FILE and
- * --show-config without listing them in its table. */
+ * case, '-' as '_'; an empty one counts as not set), then config file ("name =
+ * value" lines, '#' comments), then the default.  Every program has --help,
+ * --version, --config FILE (INVERTING_PROXY_CONFIG) and --show-config without
+ * listing them in its table.
+ *
+ * A list is comma separated in the environment and in the config file, where
+ * an item (and any value in the config file) may be in double quotes, with \"
+ * and \\ inside.  On the command line each value is one item, as it is.  Items
+ * replace those of a weaker source.  An empty value sets a string to NULL. */
 #ifndef COMMON_OPTION_H
 #define COMMON_OPTION_H
 
@@ -32,8 +38,9 @@ struct option {
 	enum option_type type;
 	size_t offset;		/* of the value in the settings struct */
 	const char *fallback;	/* default as text, or NULL */
-	long min, max;		/* for INTEGER and DURATION_MS */
-	const char *value_name;	/* "FILE", "HOST:PORT": shown by --help */
+	long min, max;		/* for INTEGER and DURATION_MS; max 0: none */
+	const char *value_name;	/* "FILE", "HOST:PORT": shown by --help;
+				 * numbers of "BYTES" show as 64k */
 	const char *group;	/* heading in --help; NULL: the previous one */
 	const char *help;	/* one or more sentences */
 };
@@ -55,11 +62,13 @@ enum option_result {
 				 * the option or the file and line: exit 2 */
 };
 
-/* Fills *settings (zeroed by the caller).  Operands (arguments that are not
- * options) are left to the caller in *argc and *argv, which are rearranged; a
- * NULL argc means that operands are an error.  "--show-config" prints
- * name = value lines that can be read again as a config file; a value whose
- * option name ends in "password" or "token" is shown as "(set)". */
+/* Fills *settings (zeroed by the caller), which holds nothing to clear unless
+ * the answer is OPTION_RUN.  Operands (arguments that are not options, and all
+ * after "--") are left to the caller as (*argv)[1] to (*argv)[*argc - 1],
+ * behind the program name; a NULL argc means that operands are an error.
+ * "--show-config" prints name = value lines that can be read again as a config
+ * file; a value whose option name ends in "password" or "token" is shown as
+ * "(set)" in a comment. */
 enum option_result option_parse(const struct option_program *program,
     int *argc, char ***argv, void *settings);
 
