@@ -89,7 +89,7 @@ make_room(struct buf *b, size_t extra)
 	}
 
 	cap = next_cap(b, needed);
-	if (b->off == 0) {
+	if (b->data == NULL || b->off == 0) {
 		data = realloc(b->data, cap);
 		if (data == NULL)
 			return WIRE_NO_MEMORY;

@@ -234,6 +234,8 @@ Test(http1_body, bounds_chunk_lines_and_trailer_sections)
 	cr_assert_eq(decode_long("0;", "x", 252, "\r\n\r\n"), WIRE_DONE);
 	cr_assert_eq(decode_long("0;", "x", 253, "\r\n\r\n"), WIRE_TOO_LARGE);
 	/* each chunk line by itself */
+	cr_assert_eq(decode_long("1\r\na\r\n", "0", 254, "\r\n\r\n"),
+	    WIRE_DONE);
 	cr_assert_eq(decode_long("", "1\r\na\r\n", 1000, "0\r\n\r\n"),
 	    WIRE_DONE);
 	/* 16 KiB with the empty line */
