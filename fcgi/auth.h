@@ -6,6 +6,9 @@
 #ifndef FCGI_AUTH_H
 #define FCGI_AUTH_H
 
+#include <stdbool.h>
+
+#include "common/span.h"
 #include "fcgi/registry.h"
 
 /* Makes a token: *token (the caller stores it by registry_put_token and frees
@@ -17,5 +20,11 @@ int auth_token_new(enum token_role role, const char *user,
  * Bearer, malformed, unknown, or of the other role. */
 const struct token *auth_check_bearer(const struct registry *r,
     const char *authorization, enum token_role role);
+
+/* Its two halves.  The public id that the field value names (a view into it),
+ * false when it is no bearer token of ours; and whether it proves this token,
+ * NULL where there is none of that id. */
+bool auth_bearer_id(const char *authorization, struct span *id);
+bool auth_bearer_proves(const char *authorization, const struct token *token);
 
 #endif

@@ -11,6 +11,9 @@
 enum { BACKEND_ID_MAX = 128, USER_MAX = 255, PREFIX_MAX = 1024,
 	PREFIXES_MAX = 64 };
 
+/* The end user of backends that serve everybody. */
+#define USER_ALL "allUsers"
+
 struct backend {
 	char *id;		/* 1 to 128 of A-Z a-z 0-9 - _ . : @ */
 	char *end_user;		/* one user, or "allUsers" */
@@ -37,7 +40,7 @@ struct registry;
  * (call registry_store_up and registry_store_message from the store's
  * handler). */
 struct registry *registry_new(struct store *store);
-void registry_free(struct registry *r);
+void registry_free(struct registry *r);	/* after store_free */
 void registry_store_up(struct registry *r);
 /* true when the channel was the registry's */
 bool registry_store_message(struct registry *r, struct span channel);
@@ -65,7 +68,8 @@ const struct backend *registry_route(const struct registry *r,
     const char *user, struct span target);
 
 /* Writing: done(arg, error) from the loop; error NULL on success, else a
- * message.  Put creates or replaces. */
+ * message.  Put creates or replaces.  By then the cache here has the change;
+ * the other workers have it a moment later.  done may be NULL. */
 typedef void registry_done_fn(void *arg, const char *error);
 void registry_put_backend(struct registry *r, const struct backend *b,
     registry_done_fn *done, void *arg);
@@ -75,7 +79,7 @@ void registry_put_token(struct registry *r, const struct token *t,
     registry_done_fn *done, void *arg);
 void registry_delete_token(struct registry *r, struct span id,
     registry_done_fn *done, void *arg);
-/* Reads the times of use and sight afresh, then calls done. */
+/* Reads everything afresh, the times of use and sight too, then calls done. */
 void registry_refresh_times(struct registry *r, registry_done_fn *done,
     void *arg);
 
@@ -92,5 +96,8 @@ char *backend_to_json(const struct backend *b);	/* heap; with lastUsed,
 						 * lastSeen (RFC 3339 or null) */
 void backend_free(struct backend *b);
 void token_free(struct token *t);
+
+/* 1 to BACKEND_ID_MAX of the characters above. */
+bool backend_id_is_valid(struct span id);
 
 #endif
