@@ -124,39 +124,31 @@ fields_has_token(const struct fields *f, const char *name, const char *token)
 	return has_element(f, span_str(name), span_str(token));
 }
 
-static bool
-is_one_of(struct span name, const char *const *list, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (span_is_nocase(name, span_str(list[i])))
-			return true;
-	return false;
-}
+/* With their lengths: every line of every head is held against these. */
+#define NAME(literal) { literal, sizeof(literal) - 1 }
 
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
-static bool
-is_hop_by_hop(struct span name)
-{
-	static const char *const list[] = {
-		"Connection", "Keep-Alive", "Proxy-Connection",
-		"Proxy-Authenticate", "Proxy-Authorization", "TE", "Trailer",
-		"Transfer-Encoding", "Upgrade",
-	};
-
-	return is_one_of(name, list, COUNT_OF(list));
-}
+static const struct span hop_by_hop[] = {
+	NAME("Connection"), NAME("Keep-Alive"), NAME("Proxy-Connection"),
+	NAME("Proxy-Authenticate"), NAME("Proxy-Authorization"), NAME("TE"),
+	NAME("Trailer"), NAME("Transfer-Encoding"), NAME("Upgrade"),
+};
 
 /* What a Connection option never takes away. */
-static bool
-is_end_to_end(struct span name)
-{
-	static const char *const list[] = {
-		"Host", "Content-Length", "Content-Type", "Cookie",
-		"Set-Cookie", "Authorization",
-	};
+static const struct span end_to_end[] = {
+	NAME("Host"), NAME("Content-Length"), NAME("Content-Type"),
+	NAME("Cookie"), NAME("Set-Cookie"), NAME("Authorization"),
+};
 
-	return is_one_of(name, list, COUNT_OF(list));
+#define IS_ONE_OF(name, list) \
+	is_one_of((name), (list), sizeof(list) / sizeof((list)[0]))
+
+static bool
+is_one_of(struct span name, const struct span *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (span_is_nocase(name, list[i]))
+			return true;
+	return false;
 }
 
 void
@@ -171,13 +163,14 @@ fields_remove_hop_by_hop(struct fields *f)
 	for (size_t i = 0; has_options && i < f->count; i++) {
 		struct span name = f->line[i].name;
 
-		if (!is_hop_by_hop(name) && !is_end_to_end(name) &&
-		    has_element(f, connection, name))
+		if (has_element(f, connection, name) &&
+		    !IS_ONE_OF(name, end_to_end) &&
+		    !span_is_nocase(name, connection))
 			f->line[i].name.len = 0;
 	}
 	for (size_t i = 0; i < f->count; i++)
 		if (f->line[i].name.len > 0 &&
-		    !is_hop_by_hop(f->line[i].name))
+		    !IS_ONE_OF(f->line[i].name, hop_by_hop))
 			f->line[kept++] = f->line[i];
 	f->count = kept;
 }
