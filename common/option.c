@@ -1,65 +1,30 @@
-/* option.c - one table of options feeds the command line, the environment, the
- * config file, --help and --show-config.  Reads the config file and writes to
- * standard output and standard error, at start-up only. */
+/* option.c - settings from the command line, the environment and the config
+ * file, and errors about them.  Reads the config file and writes to standard
+ * output and standard error, at start-up only. */
 #include "config.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/buf.h"
 #include "common/log.h"
-#include "common/option.h"
-#include "common/span.h"
+#include "common/option_private.h"
 
-enum {
-	CONFIG_MAX = 1024 * 1024,
-	NAME_MAX_LEN = 64,
-	HELP_WIDTH = 79,
-	HELP_INDENT = 10,
-};
+enum { CONFIG_MAX = 1024 * 1024, NAME_MAX_LEN = 64 };
 
 /* From the weakest to the strongest. */
 enum source { SOURCE_NONE, SOURCE_DEFAULT, SOURCE_CONFIG, SOURCE_ENVIRONMENT,
 	SOURCE_COMMAND_LINE };
 
-/* What every program has. */
-struct builtin {
-	char *config;
-	bool show_config;
-	bool help;
-	bool version;
-};
-
-static const struct option builtin_options[] = {
-	{ .name = "config", .type = OPTION_STRING,
-	    .offset = offsetof(struct builtin, config), .value_name = "FILE",
-	    .group = "General",
-	    .help = "Read options from FILE, one \"name = value\" a line; "
-	    "\"#\" begins a comment." },
-	{ .name = "show-config", .type = OPTION_BOOL,
-	    .offset = offsetof(struct builtin, show_config),
-	    .help = "Print the settings that result, as a config file, and "
-	    "exit." },
-	{ .name = "help", .letter = 'h', .type = OPTION_BOOL,
-	    .offset = offsetof(struct builtin, help),
-	    .help = "Print this and exit." },
-	{ .name = "version", .letter = 'V', .type = OPTION_BOOL,
-	    .offset = offsetof(struct builtin, version),
-	    .help = "Print the version and exit." },
-	{ .name = NULL },
-};
-
 struct parser {
 	const struct option_program *program;
 	void *settings;
-	struct builtin builtin;
+	struct option_general general;
 	unsigned char *source;	/* of each option in the program's table */
 	enum source now;	/* what is being read ... */
 	const char *file;	/* ... and where */
@@ -80,33 +45,6 @@ put_visible(struct span s, FILE *out)
 			fprintf(out, "\\x%02x", c);
 		else
 			putc(c, out);
-	}
-}
-
-static bool
-is_secret(const struct option *o)
-{
-	static const char *const ending[] = { "password", "token" };
-	size_t len = strlen(o->name);
-
-	for (size_t i = 0; i < 2; i++) {
-		size_t n = strlen(ending[i]);
-
-		if (len >= n && strcmp(o->name + len - n, ending[i]) == 0)
-			return true;
-	}
-	return false;
-}
-
-static void
-put_environment_name(const struct option_program *program, const char *name,
-    FILE *out)
-{
-	fputs(program->environment_prefix, out);
-	for (; *name != '\0'; name++) {
-		char c = *name == '-' ? '_' : *name;
-
-		putc(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c, out);
 	}
 }
 
@@ -156,10 +94,10 @@ complain_option(const struct parser *p, const struct option *o,
 	if (p->now == SOURCE_COMMAND_LINE)
 		fprintf(stderr, "--%s", o->name);
 	else if (p->now == SOURCE_ENVIRONMENT)
-		put_environment_name(p->program, o->name, stderr);
+		option_put_variable(p->program, o->name, stderr);
 	else
 		fputs(o->name, stderr);
-	if (value != NULL && !is_secret(o)) {
+	if (value != NULL && !option_is_secret(o)) {
 		fputs(" \"", stderr);
 		put_visible(*value, stderr);
 		putc('"', stderr);
@@ -185,19 +123,12 @@ find_in(const struct option *table, struct span name)
 	return NULL;
 }
 
-static bool
-is_builtin(const struct option *o)
-{
-	return o >= builtin_options && o < builtin_options +
-	    sizeof(builtin_options) / sizeof(builtin_options[0]);
-}
-
 static const struct option *
 find_name(const struct parser *p, struct span name)
 {
 	const struct option *o = find_in(p->program->options, name);
 
-	return o != NULL ? o : find_in(builtin_options, name);
+	return o != NULL ? o : find_in(option_general_table, name);
 }
 
 static const struct option *
@@ -208,7 +139,7 @@ find_letter(const struct parser *p, char letter)
 	for (o = p->program->options; o->name != NULL; o++)
 		if (o->letter == letter)
 			return o;
-	for (o = builtin_options; o->name != NULL; o++)
+	for (o = option_general_table; o->name != NULL; o++)
 		if (o->letter == letter)
 			return o;
 	return NULL;
@@ -269,7 +200,7 @@ complain_unknown(const struct parser *p, const char *dashes, struct span name)
 
 	/* The general options are not for the config file. */
 	if (p->now == SOURCE_COMMAND_LINE)
-		nearest = nearest_in(builtin_options, name, &distance);
+		nearest = nearest_in(option_general_table, name, &distance);
 	if (nearest == NULL)
 		nearest = own;
 
@@ -284,209 +215,19 @@ complain_unknown(const struct parser *p, const char *dashes, struct span name)
 }
 
 /*
- * Values, from text and to text.
+ * Values, as they are written.
  */
 
-static void *
-value_at(const struct option *o, const void *settings)
-{
-	return (void *)((uintptr_t)settings + o->offset);
-}
-
-static char *
-copy_or_die(struct span s)
-{
-	char *copy = span_strdup(s);
-
-	if (copy == NULL)
-		fatal("out of memory");
-	return copy;
-}
-
-static void
-list_clear(struct option_list *list)
-{
-	for (size_t i = 0; i < list->count; i++)
-		free(list->item[i]);
-	free(list->item);
-	*list = (struct option_list){ 0 };
-}
-
-/* Takes the heap string. */
-static void
-list_add_take(struct option_list *list, char *item)
-{
-	list->item = reallocarray(list->item, list->count + 1,
-	    sizeof(*list->item));
-	if (list->item == NULL)
-		fatal("out of memory");
-	list->item[list->count++] = item;
-}
-
-struct unit {
-	const char *name;
-	long factor;
-};
-
-static const struct unit size_unit[] = {
-	{ "", 1 }, { "k", 1024 }, { "m", 1024 * 1024 },
-	{ "g", 1024 * 1024 * 1024 }, { NULL, 0 },
-};
-static const struct unit time_unit[] = {
-	{ "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "m", 60 * 1000 },
-	{ "h", 60 * 60 * 1000 }, { NULL, 0 },
-};
-
-static const struct unit *
-units_of(const struct option *o)
-{
-	return o->type == OPTION_DURATION_MS ? time_unit : size_unit;
-}
-
-static bool
-number_parse(struct span text, const struct unit *unit, long *value)
-{
-	bool negative = text.len > 0 && text.data[0] == '-';
-	struct span digits;
-	struct span suffix;
-	unsigned long long n;
-
-	if (negative)
-		text = span_of(text.data + 1, text.len - 1);
-	digits = span_of(text.data, 0);
-	while (digits.len < text.len && text.data[digits.len] >= '0' &&
-	    text.data[digits.len] <= '9')
-		digits.len++;
-	suffix = span_of(text.data + digits.len, text.len - digits.len);
-	while (unit->name != NULL &&
-	    !span_is_nocase(span_str(unit->name), suffix))
-		unit++;
-	if (unit->name == NULL || !span_to_u64(digits, &n) ||
-	    n > (unsigned long long)(LONG_MAX / unit->factor))
-		return false;
-	*value = (long)n * unit->factor * (negative ? -1 : 1);
-	return true;
-}
-
-/* The shortest form that is exact. */
-static void
-number_print(const struct option *o, long value, FILE *out)
-{
-	const struct unit *best = NULL;
-	bool is_plain = o->type == OPTION_INTEGER && (o->value_name == NULL ||
-	    strcmp(o->value_name, "BYTES") != 0);
-
-	for (const struct unit *u = units_of(o); u->name != NULL; u++)
-		if (value % u->factor == 0 && !is_plain && value != 0 &&
-		    u->name[0] != '\0')
-			if (best == NULL || u->factor > best->factor)
-				best = u;
-	if (best == NULL)
-		fprintf(out, "%ld", value);
-	else
-		fprintf(out, "%ld%s", value / best->factor, best->name);
-}
-
-static long
-range_max(const struct option *o)
-{
-	return o->max == 0 && o->min >= 0 ? LONG_MAX : o->max;
-}
-
-static void
-range_print(const struct option *o, FILE *out)
-{
-	fputs("from ", out);
-	number_print(o, o->min, out);
-	if (range_max(o) != LONG_MAX) {
-		fputs(" to ", out);
-		number_print(o, o->max, out);
-	}
-}
-
-static bool
-set_number(const struct parser *p, const struct option *o, struct span text,
-    long *value)
-{
-	char *range = NULL;
-	size_t range_len;
-	FILE *out;
-
-	if (number_parse(text, units_of(o), value) && *value >= o->min &&
-	    *value <= range_max(o))
-		return true;
-
-	out = open_memstream(&range, &range_len);
-	if (out == NULL)
-		fatal("out of memory");
-	range_print(o, out);
-	if (fclose(out) != 0)
-		fatal("out of memory");
-	complain_option(p, o, &text, "not a %s %s",
-	    o->type == OPTION_DURATION_MS ?
-	    "time (like 250ms, 10s, 5m, 2h)" : "number", range);
-	free(range);
-	return false;
-}
-
-static bool
-set_bool(const struct parser *p, const struct option *o, struct span text,
-    bool *value)
-{
-	static const char *const word[] = { "no", "yes", "false", "true",
-		"off", "on", "0", "1" };
-
-	for (size_t i = 0; i < sizeof(word) / sizeof(word[0]); i++) {
-		if (span_is_nocase(text, span_str(word[i]))) {
-			*value = i % 2 == 1;
-			return true;
-		}
-	}
-	return complain_option(p, o, &text, "neither yes nor no");
-}
-
-static bool
-text_is_clean(const struct parser *p, const struct option *o, struct span text)
-{
-	for (size_t i = 0; i < text.len; i++) {
-		unsigned char c = (unsigned char)text.data[i];
-
-		if ((c < 0x20 && c != '\t') || c == 0x7f)
-			return complain_option(p, o, &text,
-			    "holds a control byte");
-	}
-	return true;
-}
-
-/* One value, as it is meant.  An empty one takes a string or list away. */
 static bool
 set_value(struct parser *p, const struct option *o, struct span text)
 {
-	void *at = value_at(o, is_builtin(o) ? (void *)&p->builtin :
-	    p->settings);
-	struct option_list *list = at;
-	char **string = at;
+	char *error = option_value_set(o, option_is_general(o) ?
+	    (void *)&p->general : p->settings, text);
 
-	switch (o->type) {
-	case OPTION_STRING:
-		if (!text_is_clean(p, o, text))
-			return false;
-		free(*string);
-		*string = text.len == 0 ? NULL : copy_or_die(text);
+	if (error == NULL)
 		return true;
-	case OPTION_BOOL:
-		return set_bool(p, o, text, at);
-	case OPTION_INTEGER:
-	case OPTION_DURATION_MS:
-		return set_number(p, o, text, at);
-	case OPTION_LIST:
-		if (!text_is_clean(p, o, text))
-			return false;
-		if (text.len > 0)
-			list_add_take(list, copy_or_die(text));
-		return true;
-	}
-	assert(false);
+	complain_option(p, o, &text, "%s", error);
+	free(error);
 	return false;
 }
 
@@ -496,11 +237,11 @@ begin_source(struct parser *p, const struct option *o)
 {
 	unsigned char *source;
 
-	if (is_builtin(o))
+	if (option_is_general(o))
 		return;
 	source = &p->source[o - p->program->options];
 	if (*source != p->now && o->type == OPTION_LIST)
-		list_clear(value_at(o, p->settings));
+		option_list_clear(option_value_at(o, p->settings));
 	*source = (unsigned char)p->now;
 }
 
@@ -509,7 +250,7 @@ begin_source(struct parser *p, const struct option *o)
 static char *
 take_quoted(struct span *rest)
 {
-	char *text = copy_or_die(*rest);
+	char *text = option_strdup(*rest);
 	size_t len = 0;
 
 	for (size_t i = 1; i < rest->len; i++) {
@@ -526,12 +267,6 @@ take_quoted(struct span *rest)
 	}
 	free(text);
 	return NULL;
-}
-
-static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t';
 }
 
 /* One written value, up to the end, a comment (config file only) or, in a
@@ -559,7 +294,7 @@ take_written(struct parser *p, const struct option *o, struct span *rest)
 		if (is_list && c == ',')
 			break;
 		if (has_comments && c == '#' && (plain.len == 0 ||
-		    is_blank(rest->data[plain.len - 1])))
+		    option_is_blank(rest->data[plain.len - 1])))
 			break;
 		plain.len++;
 	}
@@ -631,7 +366,7 @@ config_line(struct parser *p, struct span line)
 	at = (size_t)(equals - line.data);
 	name = span_trim(span_of(line.data, at));
 	o = find_in(p->program->options, name);
-	if (o == NULL && find_in(builtin_options, name) != NULL)
+	if (o == NULL && find_in(option_general_table, name) != NULL)
 		return complain(p, name, "only for the command line");
 	if (o == NULL)
 		return complain_unknown(p, "", name);
@@ -683,7 +418,7 @@ read_file(int fd, struct buf *text)
 static bool
 read_config(struct parser *p)
 {
-	const char *path = p->builtin.config != NULL ? p->builtin.config :
+	const char *path = p->general.config != NULL ? p->general.config :
 	    p->program->default_config;
 	struct buf text;
 	bool ok;
@@ -693,7 +428,7 @@ read_config(struct parser *p)
 	if (path == NULL)
 		return true;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT && p->builtin.config == NULL)
+	if (fd < 0 && errno == ENOENT && p->general.config == NULL)
 		return true;
 	buf_init(&text, CONFIG_MAX);
 	error = fd < 0 ? errno : read_file(fd, &text);
@@ -716,16 +451,13 @@ read_config(struct parser *p)
 static const char *
 environment_value(const struct parser *p, const char *name)
 {
-	char *variable = NULL;
-	size_t len;
-	FILE *out = open_memstream(&variable, &len);
+	struct option_text text;
+	FILE *out = option_text_begin(&text);
+	char *variable;
 	const char *value;
 
-	if (out == NULL)
-		fatal("out of memory");
-	put_environment_name(p->program, name, out);
-	if (fclose(out) != 0)
-		fatal("out of memory");
+	option_put_variable(p->program, name, out);
+	variable = option_text_end(&text, out);
 	value = getenv(variable);
 	free(variable);
 	return value == NULL || *value == '\0' ? NULL : value;
@@ -760,14 +492,14 @@ read_environment(struct parser *p)
 struct arguments {
 	char **argv;
 	size_t at;		/* the one being read */
-	bool want_builtin;	/* which pass it is */
+	bool want_general;	/* which pass it is */
 };
 
 static bool
 set_argument(struct parser *p, const struct arguments *a,
     const struct option *o, struct span value)
 {
-	if (is_builtin(o) != a->want_builtin)
+	if (option_is_general(o) != a->want_general)
 		return true;
 	begin_source(p, o);
 	return set_value(p, o, value);
@@ -849,7 +581,7 @@ read_arguments(struct parser *p, struct arguments *a, int *argc)
 			if (argc == NULL)
 				return complain(p, span_str(arg),
 				    "not an option");
-			if (!a->want_builtin)
+			if (!a->want_general)
 				a->argv[kept++] = arg;
 		} else if (arg[1] == '-') {
 			if (!read_long(p, a))
@@ -858,220 +590,11 @@ read_arguments(struct parser *p, struct arguments *a, int *argc)
 			return false;
 		}
 	}
-	if (!a->want_builtin && argc != NULL) {
+	if (!a->want_general && argc != NULL) {
 		a->argv[kept] = NULL;
 		*argc = (int)kept;
 	}
 	return true;
-}
-
-/*
- * Output.
- */
-
-static void
-print_string(const char *name, const char *text, FILE *out)
-{
-	size_t len = strlen(text);
-
-	fprintf(out, "%s = ", name);
-	if (!is_blank(text[0]) && !is_blank(text[len - 1]) &&
-	    strpbrk(text, "\"\\#,") == NULL) {
-		fprintf(out, "%s\n", text);
-		return;
-	}
-	putc('"', out);
-	for (; *text != '\0'; text++) {
-		if (*text == '"' || *text == '\\')
-			putc('\\', out);
-		putc(*text, out);
-	}
-	fputs("\"\n", out);
-}
-
-/* Nothing is set: a comment, unless that differs from the default. */
-static void
-print_unset(const struct option *o, FILE *out)
-{
-	fprintf(out, "%s%s =\n", o->fallback == NULL ? "# " : "", o->name);
-}
-
-static void
-print_setting(const struct option *o, const void *settings, FILE *out)
-{
-	const void *at = value_at(o, settings);
-	const struct option_list *list = at;
-	const char *string;
-
-	switch (o->type) {
-	case OPTION_STRING:
-		string = *(char *const *)at;
-		if (string == NULL)
-			print_unset(o, out);
-		else if (is_secret(o))
-			fprintf(out, "# %s = (set)\n", o->name);
-		else
-			print_string(o->name, string, out);
-		break;
-	case OPTION_BOOL:
-		fprintf(out, "%s = %s\n", o->name,
-		    *(const bool *)at ? "yes" : "no");
-		break;
-	case OPTION_INTEGER:
-	case OPTION_DURATION_MS:
-		fprintf(out, "%s = ", o->name);
-		number_print(o, *(const long *)at, out);
-		putc('\n', out);
-		break;
-	case OPTION_LIST:
-		if (list->count == 0)
-			print_unset(o, out);
-		else if (is_secret(o))
-			fprintf(out, "# %s = (set)\n", o->name);
-		else
-			for (size_t i = 0; i < list->count; i++)
-				print_string(o->name, list->item[i], out);
-		break;
-	}
-}
-
-static void
-show_config(const struct parser *p)
-{
-	for (const struct option *o = p->program->options; o->name != NULL;
-	    o++) {
-		if (o->group != NULL)
-			printf("%s# %s\n", o == p->program->options ? "" :
-			    "\n", o->group);
-		print_setting(o, p->settings, stdout);
-	}
-}
-
-/* Words with a line break where the next would pass the width. */
-static void
-print_wrapped(const char *text, int indent, FILE *out)
-{
-	int column = 0;
-
-	while (*(text += strspn(text, " \n")) != '\0') {
-		int len = (int)strcspn(text, " \n");
-
-		if (column > 0 && column + 1 + len > HELP_WIDTH) {
-			putc('\n', out);
-			column = 0;
-		}
-		column += fprintf(out, "%*s%.*s", column == 0 ? indent : 1,
-		    "", len, text);
-		text += len;
-	}
-	putc('\n', out);
-}
-
-static void
-print_default(const struct option *o, FILE *out)
-{
-	const char *fallback = o->fallback;
-	const char *between = "";
-
-	if (o->type == OPTION_BOOL && fallback == NULL)
-		fallback = "no";
-	if (o->type == OPTION_INTEGER || o->type == OPTION_DURATION_MS) {
-		fputs(" (", out);
-		range_print(o, out);
-		between = "; ";
-	} else if (o->type == OPTION_LIST) {
-		fputs(" (may be repeated", out);
-		between = "; ";
-	} else if (fallback != NULL && !is_builtin(o)) {
-		fputs(" (", out);
-	} else {
-		return;
-	}
-	if (fallback != NULL)
-		fprintf(out, "%sdefault: %s", between, fallback);
-	putc(')', out);
-}
-
-static void
-print_option(const struct option *o, FILE *out)
-{
-	char *text = NULL;
-	size_t len;
-	FILE *help;
-
-	if (o->letter != 0)
-		fprintf(out, "  -%c, ", o->letter);
-	else
-		fputs("      ", out);
-	if (o->type == OPTION_BOOL)
-		fprintf(out, "--%s%s\n", is_builtin(o) ? "" : "[no-]",
-		    o->name);
-	else
-		fprintf(out, "--%s %s\n", o->name,
-		    o->value_name == NULL ? "VALUE" : o->value_name);
-
-	help = open_memstream(&text, &len);
-	if (help == NULL)
-		fatal("out of memory");
-	fputs(o->help == NULL ? "" : o->help, help);
-	print_default(o, help);
-	if (fclose(help) != 0)
-		fatal("out of memory");
-	print_wrapped(text, HELP_INDENT, out);
-	free(text);
-}
-
-static void
-print_table(const struct option *table, FILE *out)
-{
-	for (const struct option *o = table; o->name != NULL; o++) {
-		if (o->group != NULL)
-			fprintf(out, "\n%s:\n", o->group);
-		print_option(o, out);
-	}
-}
-
-static void
-print_other_ways(const struct option_program *program, FILE *out)
-{
-	const struct option *o = program->options;
-	char *text = NULL;
-	size_t len;
-	FILE *words = open_memstream(&text, &len);
-
-	if (words == NULL)
-		fatal("out of memory");
-	fprintf(words, "Each option is also an environment variable (--%s is ",
-	    o->name);
-	put_environment_name(program, o->name, words);
-	fprintf(words, ") and a name in the config file (%s = ...). The "
-	    "command line goes before the environment, that before the config "
-	    "file. What may be repeated is a list with commas there. "
-	    "TIME is 250ms, 10s, 5m or 2h; BYTES may end in k, m or g.",
-	    o->name);
-	if (program->default_config != NULL)
-		fprintf(words, " The config file is %s unless --config names "
-		    "another.", program->default_config);
-	if (fclose(words) != 0)
-		fatal("out of memory");
-	putc('\n', out);
-	print_wrapped(text, 0, out);
-	free(text);
-}
-
-void
-option_print_help(const struct option_program *program, FILE *out)
-{
-	fprintf(out, "Usage: %s %s\n\n", program->name,
-	    program->usage == NULL ? "[options]" : program->usage);
-	if (program->summary != NULL)
-		print_wrapped(program->summary, 0, out);
-	print_table(program->options, out);
-	print_table(builtin_options, out);
-	if (program->options->name != NULL)
-		print_other_ways(program, out);
-	if (program->epilogue != NULL)
-		fprintf(out, "\n%s", program->epilogue);
 }
 
 /*
@@ -1081,30 +604,30 @@ option_print_help(const struct option_program *program, FILE *out)
 static enum option_result
 parse_all(struct parser *p, int *argc, char **argv)
 {
-	struct arguments arguments = { .argv = argv, .want_builtin = true };
+	struct arguments arguments = { .argv = argv, .want_general = true };
 	const char *config;
 
 	if (!read_arguments(p, &arguments, argc))
 		return OPTION_EXIT_USAGE;
-	if (p->builtin.help) {
+	if (p->general.help) {
 		option_print_help(p->program, stdout);
 		return OPTION_EXIT_OK;
 	}
-	if (p->builtin.version) {
+	if (p->general.version) {
 		printf("%s %s\n", p->program->name, PACKAGE_VERSION);
 		return OPTION_EXIT_OK;
 	}
 	config = environment_value(p, "config");
-	if (p->builtin.config == NULL && config != NULL)
-		p->builtin.config = copy_or_die(span_str(config));
+	if (p->general.config == NULL && config != NULL)
+		p->general.config = option_strdup(span_str(config));
 
 	set_defaults(p);
-	arguments.want_builtin = false;
+	arguments.want_general = false;
 	if (!read_config(p) || !read_environment(p) ||
 	    !read_arguments(p, &arguments, argc))
 		return OPTION_EXIT_USAGE;
-	if (p->builtin.show_config) {
-		show_config(p);
+	if (p->general.show_config) {
+		option_print_settings(p->program, p->settings, stdout);
 		return OPTION_EXIT_OK;
 	}
 	return OPTION_RUN;
@@ -1126,7 +649,7 @@ option_parse(const struct option_program *program, int *argc, char ***argv,
 	result = parse_all(&p, argc, *argv);
 	if (result != OPTION_RUN)
 		option_clear(program, settings);
-	free(p.builtin.config);
+	free(p.general.config);
 	free(p.source);
 	return result;
 }
@@ -1136,10 +659,10 @@ option_clear(const struct option_program *program, void *settings)
 {
 	for (const struct option *o = program->options; o->name != NULL;
 	    o++) {
-		char **string = value_at(o, settings);
+		char **string = option_value_at(o, settings);
 
 		if (o->type == OPTION_LIST) {
-			list_clear(value_at(o, settings));
+			option_list_clear(option_value_at(o, settings));
 		} else if (o->type == OPTION_STRING) {
 			free(*string);
 			*string = NULL;

@@ -58,8 +58,9 @@ struct option_program {
 enum option_result {
 	OPTION_RUN,		/* settings are complete */
 	OPTION_EXIT_OK,		/* --help, --version, --show-config were done */
-	OPTION_EXIT_USAGE,	/* an error was printed to standard error, naming
-				 * the option or the file and line: exit 2 */
+	OPTION_EXIT_USAGE,	/* an error was printed to standard error,
+				 * naming the option or the file and line:
+				 * exit 2 */
 };
 
 /* Fills *settings (zeroed by the caller), which holds nothing to clear unless
