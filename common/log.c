@@ -30,7 +30,7 @@ static const char *const level_name[] = { "error", "warn", "info", "debug" };
 int
 log_level_from_name(const char *name)
 {
-	for (int i = 0; i < (int)(sizeof(level_name) / sizeof(*level_name)); i++)
+	for (int i = LOG_LEVEL_ERROR; i <= LOG_LEVEL_DEBUG; i++)
 		if (strcmp(name, level_name[i]) == 0)
 			return i;
 	return -1;

@@ -219,7 +219,8 @@ Test(option, reads_times_with_their_units)
 {
 	static const struct { const char *word; long ms; } rows[] = {
 		{ "--idle-timeout=100ms", 100 }, { "--idle-timeout=2", 2000 },
-		{ "--idle-timeout=10s", 10000 }, { "--idle-timeout=5M", 300000 },
+		{ "--idle-timeout=10s", 10000 },
+		{ "--idle-timeout=5M", 300000 },
 		{ "--idle-timeout=1h", 3600000 },
 	};
 
@@ -266,7 +267,8 @@ Test(option, says_what_value_is_missing)
 
 Test(option, refuses_control_bytes_and_shows_them_escaped)
 {
-	assert_refused("--listen=a\nb", "--listen \"a\\x0ab\": holds a control");
+	assert_refused("--listen=a\nb",
+	    "--listen \"a\\x0ab\": holds a control byte");
 	assert_refused("--header=a\r", "holds a control byte");
 }
 
