@@ -54,6 +54,8 @@ enum frame_reset {
 	FRAME_RESET_REFUSED = 7,	/* the proxy won't take it (malformed,
 					 * too large) */
 	FRAME_RESET_DEADLINE = 8,	/* the proxy's time for it is over */
+	/* Between workers only: the response is complete at the client's. */
+	FRAME_RESET_DONE = 32,
 };
 
 enum { EXCHANGE_ID_LEN = 24, EXCHANGE_ID_TEXT = 48, WORKER_ID_LEN = 8,

@@ -1,0 +1,51 @@
+/* agent_classic_private.h - what the three calls of the classic protocol
+ * share. */
+#ifndef FCGI_AGENT_CLASSIC_PRIVATE_H
+#define FCGI_AGENT_CLASSIC_PRIVATE_H
+
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "fcgi/agent_classic.h"
+
+struct poll;
+
+/* First member of each kind of call. */
+struct classic_call {
+	struct agent_call agent;	/* first */
+	struct agent_classic *all;
+	struct call *call;		/* NULL: answered or gone */
+	unsigned long long number;
+	struct buf backends;		/* its one backend, as in HELLO */
+	void (*take)(struct classic_call *c, const struct frame *frame);
+	UT_hash_handle hh;
+};
+
+struct agent_classic {
+	struct agent_parts *parts;
+	struct classic_call *by_number;
+	TAILQ_HEAD(, poll) polls;
+	TAILQ_HEAD(, poll) dirty;
+	bool draining;
+	struct buf scratch;
+};
+
+/* Checks the backend; false: answered with 400 or 403, *c is untouched. */
+bool classic_call_init(struct classic_call *c, struct agent_classic *all,
+    struct call *call, const char *identity,
+    const struct agent_call_handler *handler);
+
+/* The exchange id of the call; false: answered with 400 or 404. */
+bool classic_call_read_id(struct call *call, struct exchange_id *id);
+void classic_call_clear(struct classic_call *c);
+
+/* The call leaves the struct, to be finished or aborted by who gets it. */
+struct call *classic_call_release(struct classic_call *c);
+
+/* A frame to the owner of this exchange, from this call.  done gets c. */
+void classic_call_send(struct classic_call *c, const struct exchange_id *id,
+    struct frame *frame, mailbox_done_fn *done);
+
+void classic_must(int r);
+
+#endif

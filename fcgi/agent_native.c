@@ -1,0 +1,632 @@
+/* agent_native.c - the native protocol at the worker that an agent calls.  It
+ * keeps nothing of an exchange: frames go to the owners and come from them. */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "common/log.h"
+#include "fcgi/agent_native.h"
+#include "fcgi/lease.h"
+#include "fcgi/reply.h"
+
+enum {
+	SWEEP_SECONDS = 30,
+	SESSION_IDLE_SECONDS = 60,
+	/* More frames than this do not go into one answer. */
+	ANSWER_SOFT_MAX = 1024 * 1024,
+	READ_MAX = 64 * 1024,
+};
+
+static const char content_type[] = "application/vnd.inverting-proxy.frames";
+
+struct native_call {
+	struct agent_call agent;	/* first */
+	struct waiter waiter;
+	struct agent_native *all;
+	struct call *call;		/* NULL: answered or gone */
+	struct session *session;	/* NULL before HELLO */
+	char *identity;
+	struct buf in;
+	struct buf answer;
+	struct buf backends;		/* that it may serve, as in HELLO */
+	bool wants_park;
+	bool is_in;			/* all its content has come */
+	bool is_parked;
+	bool is_dirty;			/* on the list of the turn */
+	bool lost;			/* a frame did not get to its owner */
+	unsigned busy;			/* frames not yet confirmed */
+	uint32_t in_flight;		/* exchanges the agent has */
+	ev_timer timer;
+	TAILQ_ENTRY(native_call) session_link;
+	TAILQ_ENTRY(native_call) dirty_link;
+};
+
+/* One agent, for as long as it calls this worker. */
+struct session {
+	struct agent_native *all;
+	unsigned char instance[AGENT_INSTANCE_LEN];
+	TAILQ_HEAD(, native_call) parked;
+	struct watch *mail;
+	ev_tstamp signed_at;
+	ev_tstamp called;
+	UT_hash_handle hh;
+};
+
+struct agent_native {
+	struct agent_parts *parts;
+	struct session *sessions;
+	TAILQ_HEAD(, native_call) dirty;
+	bool draining;
+	ev_timer sweep;
+};
+
+static void
+must(int r)
+{
+	if (r != WIRE_OK)
+		fatal("agent_native: %s", wire_strerror(r));
+}
+
+static void
+mark_dirty(struct native_call *c)
+{
+	if (c->is_dirty)
+		return;
+	c->is_dirty = true;
+	TAILQ_INSERT_TAIL(&c->all->dirty, c, dirty_link);
+}
+
+/* --- sessions --- */
+
+static struct native_call *
+parked_call(struct session *s)
+{
+	struct native_call *c;
+
+	TAILQ_FOREACH(c, &s->parked, session_link)
+		if (buf_len(&c->answer) < ANSWER_SOFT_MAX)
+			return c;
+	return NULL;
+}
+
+static size_t
+mail_room(void *arg)
+{
+	return parked_call(arg) == NULL ? 0 : 16;
+}
+
+static bool
+mail_give(void *arg, struct span frames)
+{
+	struct native_call *c = parked_call(arg);
+
+	if (c == NULL || buf_append_span(&c->answer, frames) != WIRE_OK)
+		return false;
+	mark_dirty(c);
+	return true;
+}
+
+static struct session *
+session_get(struct agent_native *n, const unsigned char *instance)
+{
+	char hex[2 * AGENT_INSTANCE_LEN + 1];
+	struct session *s;
+
+	HASH_FIND(hh, n->sessions, instance, AGENT_INSTANCE_LEN, s);
+	if (s != NULL)
+		return s;
+	if ((s = calloc(1, sizeof *s)) == NULL)
+		fatal("agent_native: out of memory");
+	s->all = n;
+	memcpy(s->instance, instance, AGENT_INSTANCE_LEN);
+	TAILQ_INIT(&s->parked);
+	for (size_t i = 0; i < AGENT_INSTANCE_LEN; i++)
+		snprintf(hex + 2 * i, 3, "%02x", instance[i]);
+	struct watch_handler handler = { mail_room, mail_give, s };
+
+	s->mail = watch_new(n->parts->watches,
+	    store_key_agent_mail(span_str(hex)),
+	    store_key_agent_wake(span_str(hex)), &handler);
+	HASH_ADD(hh, n->sessions, instance, AGENT_INSTANCE_LEN, s);
+	return s;
+}
+
+static void
+session_free(struct session *s)
+{
+	HASH_DELETE(hh, s->all->sessions, s);
+	watch_free(s->mail);
+	free(s);
+}
+
+static void
+on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct agent_native *n = timer->data;
+	struct session *s, *next;
+
+	(void)events;
+	HASH_ITER(hh, n->sessions, s, next)
+		if (TAILQ_EMPTY(&s->parked) &&
+		    ev_now(loop) - s->called > SESSION_IDLE_SECONDS)
+			session_free(s);
+}
+
+/* --- the life of a call --- */
+
+static void
+unpark(struct native_call *c)
+{
+	if (!c->is_parked)
+		return;
+	c->is_parked = false;
+	ev_timer_stop(c->all->parts->loop, &c->timer);
+	TAILQ_REMOVE(&c->session->parked, c, session_link);
+	hand_out_leave(c->all->parts->hand_out, &c->waiter);
+}
+
+/* Once it is answered (or gone) and nothing refers to it. */
+static void
+settle(struct native_call *c)
+{
+	if (c->call != NULL || c->busy > 0)
+		return;
+	if (c->is_dirty)
+		TAILQ_REMOVE(&c->all->dirty, c, dirty_link);
+	buf_clear(&c->in);
+	buf_clear(&c->answer);
+	buf_clear(&c->backends);
+	free(c->identity);
+	free(c);
+}
+
+static void
+refuse(struct native_call *c, int status, const char *why)
+{
+	struct call *call = c->call;
+
+	unpark(c);
+	c->call = NULL;
+	call_set_data(call, NULL);
+	if (status == 401 || status == 403)
+		agent_call_refuse(call, status, why);
+	else
+		reply_text(call, status, why, NULL, status == 503 ? 1 : 0);
+	settle(c);
+}
+
+static void
+answer(struct native_call *c)
+{
+	const struct settings *settings = c->all->parts->settings;
+	struct frame welcome = { .type = FRAME_WELCOME,
+	    .version = FRAME_VERSION,
+	    .park_ms = (unsigned)settings->poll_timeout_ms,
+	    .lease_ms = (unsigned)(settings->lease_ms * 4 / 10) };
+	struct call *call = c->call;
+	struct buf head, out;
+
+	unpark(c);
+	buf_init(&head, 1024);
+	must(frame_encode(&head, &welcome));
+	buf_init(&out, 1024);
+	must(buf_printf(&out, "Status: 200 OK\r\nContent-Type: %s\r\n"
+	    "Content-Length: %zu\r\nCache-Control: no-store\r\n\r\n",
+	    content_type, buf_len(&head) + buf_len(&c->answer)));
+	must(buf_append_span(&out, buf_span(&head)));
+	call_write(call, buf_data(&out), buf_len(&out));
+	call_write(call, buf_data(&c->answer), buf_len(&c->answer));
+	buf_clear(&head);
+	buf_clear(&out);
+	c->call = NULL;
+	call_set_data(call, NULL);
+	call_finish(call);
+	settle(c);
+}
+
+static void
+give(struct waiter *w, struct span encoded, const struct frame *open)
+{
+	struct native_call *c = (struct native_call *)(void *)((char *)w -
+	    offsetof(struct native_call, waiter));
+	struct address self = address_agent(c->session->instance);
+	struct address owner = address_owner(&open->id);
+	struct frame handed = { .type = FRAME_HANDED, .id = open->id };
+	struct buf out;
+
+	must(buf_append_span(&c->answer, encoded));
+	w->capacity = buf_len(&c->answer) < ANSWER_SOFT_MAX ?
+	    w->capacity - 1 : 0;
+	mark_dirty(c);
+	buf_init(&out, 256);
+	must(frame_encode(&out, &handed));
+	mailbox_send(c->all->parts->mailbox, &owner, &self,
+	    buf_span(&c->backends), buf_span(&out), NULL, NULL);
+	buf_clear(&out);
+}
+
+static void
+on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	answer(timer->data);
+}
+
+static void
+park(struct native_call *c)
+{
+	struct agent_parts *parts = c->all->parts;
+	double seconds = (double)parts->settings->poll_timeout_ms / 1000;
+	double busy = (double)parts->settings->lease_ms / 4000;
+
+	if (c->in_flight > 0 && busy < seconds)
+		seconds = busy;
+	c->is_parked = true;
+	TAILQ_INSERT_TAIL(&c->session->parked, c, session_link);
+	ev_timer_set(&c->timer, seconds, 0.);
+	ev_timer_start(parts->loop, &c->timer);
+	watch_want(c->session->mail);
+	if (c->waiter.capacity > 0 && hand_out_wait(parts->hand_out,
+	    &c->waiter, buf_span(&c->backends)) != 0)
+		fatal("agent_native: out of memory");
+}
+
+/* Everything from the agent is in, and with the owners. */
+static void
+go_on(struct native_call *c)
+{
+	if (c->call == NULL || !c->is_in || c->busy > 0 || c->is_parked)
+		return;
+	if (c->session == NULL) {
+		refuse(c, 400, "The call does not begin with HELLO.");
+		return;
+	}
+	if (c->lost) {
+		refuse(c, 503, "The proxy's store is not available.");
+		return;
+	}
+	if (c->wants_park && !c->all->draining) {
+		park(c);
+		if (buf_len(&c->answer) > 0)
+			mark_dirty(c);
+	} else {
+		mark_dirty(c);
+	}
+}
+
+/* --- from the agent --- */
+
+static void
+frames_sent(void *arg, enum mailbox_result result)
+{
+	struct native_call *c = arg;
+
+	c->busy--;
+	if (result == MAILBOX_LOST)
+		c->lost = true;
+	if (c->call != NULL)
+		go_on(c);
+	else
+		settle(c);
+}
+
+/* The owner of these is dead: the agent is told to forget them. */
+static void
+reset_unknown(struct native_call *c, struct span frames)
+{
+	struct frame frame;
+
+	while (frames.len > 0 && frame_decode(&frames, &frame) == WIRE_DONE) {
+		struct frame reset = { .type = FRAME_RESET, .id = frame.id,
+		    .code = FRAME_RESET_UNKNOWN };
+
+		if (frame.type != FRAME_RESET)
+			must(frame_encode(&c->answer, &reset));
+	}
+}
+
+static void
+send_to_owner(struct native_call *c, const struct exchange_id *id,
+    struct span frames)
+{
+	struct mailbox *mailbox = c->all->parts->mailbox;
+	struct address owner = address_owner(id);
+	struct address self = address_agent(c->session->instance);
+
+	if (!mailbox_worker_may_live(mailbox, owner.worker)) {
+		reset_unknown(c, frames);
+		return;
+	}
+	c->busy++;
+	mailbox_send(mailbox, &owner, &self, buf_span(&c->backends), frames,
+	    frames_sent, c);
+}
+
+/* Takes note of the backends the agent may serve; false: none. */
+static bool
+allow_backends(struct native_call *c, struct span list)
+{
+	struct agent_parts *parts = c->all->parts;
+	struct span backend;
+
+	while (frame_next_backend(&list, &backend)) {
+		if (agent_call_may_serve(parts->registry, c->identity,
+		    backend)) {
+			must(frame_append_backend(&c->backends, backend));
+			hand_out_attend(parts->hand_out, backend);
+			registry_note_seen(parts->registry, backend);
+			continue;
+		}
+		struct frame refused = { .type = FRAME_REFUSED, .code = 403,
+		    .backend = backend,
+		    .text = span_str("not a backend of this agent") };
+
+		must(frame_encode(&c->answer, &refused));
+	}
+	return buf_len(&c->backends) > 0;
+}
+
+/* false: the call was refused. */
+static bool
+take_hello(struct native_call *c, const struct frame *hello)
+{
+	struct agent_parts *parts = c->all->parts;
+	struct session *s;
+
+	if (hello->version != FRAME_VERSION) {
+		refuse(c, 400, "This version of the native protocol is not "
+		    "spoken here.");
+		return false;
+	}
+	if (!allow_backends(c, hello->backends)) {
+		refuse(c, 403, "None of these backends is this agent's.");
+		return false;
+	}
+	s = c->session = session_get(c->all, hello->instance);
+	s->called = ev_now(parts->loop);
+	c->waiter.capacity = hello->capacity;
+	c->wants_park = hello->flags & FRAME_FLAG_PARK;
+	c->in_flight = hello->in_flight;
+	exchanges_agent_seen(parts->exchanges, hello->instance);
+	if (hello->in_flight > 0 && ev_now(parts->loop) - s->signed_at >
+	    (double)parts->settings->lease_ms / 8000) {
+		s->signed_at = ev_now(parts->loop);
+		lease_sign(parts->store, hello->instance,
+		    parts->settings->lease_ms);
+	}
+	return true;
+}
+
+static bool
+is_for_owner(unsigned type)
+{
+	switch (type) {
+	case FRAME_HEAD:
+	case FRAME_DATA:
+	case FRAME_WINDOW:
+	case FRAME_RESET:
+	case FRAME_ACCEPT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool
+is_from_agent(const struct native_call *c, unsigned type)
+{
+	switch (type) {
+	case FRAME_HELLO:
+		return c->session == NULL;
+	case FRAME_WELCOME:
+	case FRAME_REFUSED:
+	case FRAME_OPEN:
+	case FRAME_HANDED:
+	case FRAME_FETCH:
+		return false;
+	default:
+		return c->session != NULL;
+	}
+}
+
+/* Takes the whole frames that are there; runs of frames for one owner go
+ * together.  false: the call was refused. */
+static bool
+take_frames(struct native_call *c)
+{
+	struct span rest = buf_span(&c->in);
+	struct span run = { rest.data, 0 };
+	struct exchange_id owner = { { 0 } };
+	struct frame frame;
+	int r;
+
+	for (;;) {
+		const char *start = rest.data;
+
+		r = frame_decode(&rest, &frame);
+		if (r != WIRE_DONE)
+			break;
+		if (!is_from_agent(c, frame.type)) {
+			refuse(c, 400, "A frame that is not an agent's, or "
+			    "not in its place.");
+			return false;
+		}
+		bool mine = is_for_owner(frame.type);
+
+		if (run.len > 0 && (!mine || memcmp(owner.byte, frame.id.byte,
+		    WORKER_ID_LEN) != 0)) {
+			send_to_owner(c, &owner, run);
+			run.len = 0;
+		}
+		if (mine) {
+			if (run.len == 0)
+				run.data = start;
+			run.len = (size_t)(rest.data - run.data);
+			owner = frame.id;
+		} else if (frame.type == FRAME_HELLO &&
+		    !take_hello(c, &frame)) {
+			return false;
+		}
+	}
+	if (run.len > 0)
+		send_to_owner(c, &owner, run);
+	if (r != WIRE_MORE) {
+		refuse(c, 400, wire_strerror(r));
+		return false;
+	}
+	buf_drain(&c->in, buf_len(&c->in) - rest.len);
+	return true;
+}
+
+static void
+on_content(struct agent_call *agent)
+{
+	struct native_call *c = (struct native_call *)(void *)agent;
+	size_t len;
+	char *room;
+
+	while ((len = call_readable(c->call)) > 0) {
+		if (len > READ_MAX)
+			len = READ_MAX;
+		if ((room = buf_reserve(&c->in, len)) == NULL) {
+			refuse(c, 413, "A frame is too large.");
+			return;
+		}
+		buf_commit(&c->in, call_read(c->call, room, len));
+		if (!take_frames(c))
+			return;
+	}
+	if (c->is_in || !call_content_ended(c->call))
+		return;
+	if (buf_len(&c->in) > 0) {
+		refuse(c, 400, "The content ends in the middle of a frame.");
+		return;
+	}
+	c->is_in = true;
+	go_on(c);
+}
+
+static void
+on_drained(struct agent_call *agent)
+{
+	(void)agent;
+}
+
+static void
+on_gone(struct agent_call *agent)
+{
+	struct native_call *c = (struct native_call *)(void *)agent;
+
+	unpark(c);
+	c->call = NULL;
+	settle(c);
+}
+
+static const struct agent_call_handler native_handler = { on_content,
+	on_drained, on_gone };
+
+void
+agent_native_exchange(struct agent_native *n, struct call *call,
+    const char *identity)
+{
+	const char *length = call_param(call, "CONTENT_LENGTH");
+	unsigned long long len;
+	struct native_call *c;
+
+	if (length == NULL || !span_to_u64(span_str(length), &len)) {
+		reply_text(call, 411, "Content-Length is needed.", NULL, 0);
+		return;
+	}
+	if (len > FRAME_CALL_MAX) {
+		reply_text(call, 413, "A call may have at most 4 MiB.", NULL,
+		    0);
+		return;
+	}
+	if ((c = calloc(1, sizeof *c)) == NULL ||
+	    (c->identity = strdup(identity)) == NULL)
+		fatal("agent_native: out of memory");
+	c->agent.handler = &native_handler;
+	c->waiter.give = give;
+	c->all = n;
+	c->call = call;
+	buf_init(&c->in, FRAME_PAYLOAD_MAX + FRAME_HEADER_LEN + READ_MAX);
+	buf_init(&c->answer, FRAME_CALL_MAX);
+	buf_init(&c->backends, 64 * 1024);
+	ev_timer_init(&c->timer, on_timer, 0., 0.);
+	c->timer.data = c;
+	call_set_data(call, c);
+	on_content(&c->agent);
+}
+
+/* --- from the owners --- */
+
+bool
+agent_native_take(struct agent_native *n, const unsigned char *instance,
+    struct span frames)
+{
+	struct session *s;
+
+	HASH_FIND(hh, n->sessions, instance, AGENT_INSTANCE_LEN, s);
+	return s != NULL && mail_give(s, frames);
+}
+
+void
+agent_native_turn(struct agent_native *n)
+{
+	struct native_call *c;
+
+	while ((c = TAILQ_FIRST(&n->dirty)) != NULL) {
+		TAILQ_REMOVE(&n->dirty, c, dirty_link);
+		c->is_dirty = false;
+		if (c->call != NULL)
+			answer(c);
+	}
+}
+
+void
+agent_native_drain(struct agent_native *n)
+{
+	struct session *s, *next;
+	struct native_call *c;
+
+	n->draining = true;
+	HASH_ITER(hh, n->sessions, s, next)
+		TAILQ_FOREACH(c, &s->parked, session_link)
+			mark_dirty(c);
+}
+
+struct agent_native *
+agent_native_new(struct agent_parts *parts)
+{
+	struct agent_native *n = calloc(1, sizeof *n);
+
+	if (n == NULL)
+		fatal("agent_native: out of memory");
+	n->parts = parts;
+	TAILQ_INIT(&n->dirty);
+	ev_timer_init(&n->sweep, on_sweep, SWEEP_SECONDS, SWEEP_SECONDS);
+	n->sweep.data = n;
+	ev_timer_start(parts->loop, &n->sweep);
+	ev_unref(parts->loop);
+	return n;
+}
+
+/* The responder is gone, and with it every call. */
+void
+agent_native_free(struct agent_native *n)
+{
+	struct session *s, *next;
+
+	if (n == NULL)
+		return;
+	ev_ref(n->parts->loop);
+	ev_timer_stop(n->parts->loop, &n->sweep);
+	HASH_ITER(hh, n->sessions, s, next)
+		session_free(s);
+	free(n);
+}

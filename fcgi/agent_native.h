@@ -1,0 +1,27 @@
+/* agent_native.h - the native protocol at the worker that an agent calls:
+ * frames from it to the owners of the exchanges, and back (PROTOCOL.md). */
+#ifndef FCGI_AGENT_NATIVE_H
+#define FCGI_AGENT_NATIVE_H
+
+#include "fcgi/agent_call.h"
+
+struct agent_native;
+
+struct agent_native *agent_native_new(struct agent_parts *parts);
+void agent_native_free(struct agent_native *n);
+
+/* POST agent/exchange.  Takes over the call. */
+void agent_native_exchange(struct agent_native *n, struct call *call,
+    const char *identity);
+
+/* Frames for an agent: true when it has a call parked here that takes them. */
+bool agent_native_take(struct agent_native *n, const unsigned char *instance,
+    struct span frames);
+
+/* The end of a turn of the loop: answers the calls that have something. */
+void agent_native_turn(struct agent_native *n);
+
+/* From here on parked calls are answered at once. */
+void agent_native_drain(struct agent_native *n);
+
+#endif

@@ -1,0 +1,691 @@
+/* exchange.c - the life of an exchange: its client, its content, its deadlines
+ * and its ends.  What agents send is in exchange_agent.c.  No Redis and no
+ * FastCGI of its own: hand_out, mailbox and responder do that. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "common/http1_head.h"
+#include "common/log.h"
+#include "fcgi/exchange_private.h"
+#include "fcgi/reply.h"
+
+enum {
+	RETRY_AFTER_SECONDS = 5,
+	CONTENT_CHUNK = 64 * 1024,
+};
+
+/* How long the first content is waited for, so that a small request travels
+ * whole; and for an ACCEPT before OPEN is repeated. */
+static const double inline_wait_seconds = 0.01;
+static const double accept_wait_seconds = 1.0;
+
+static void exchange_end(struct exchange *x);
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events);
+
+static const char *
+state_name(enum exchange_state state)
+{
+	switch (state) {
+	case EXCHANGE_WAITS_FOR_CONTENT:
+		return "waits for content";
+	case EXCHANGE_WAITS_FOR_AGENT:
+		return "waits for agent";
+	case EXCHANGE_WAITS_FOR_ACCEPT:
+		return "waits for accept";
+	case EXCHANGE_WAITS_FOR_RESPONSE:
+		return "waits for response";
+	case EXCHANGE_ANSWERS:
+		return "answers";
+	}
+	return "?";
+}
+
+void
+exchange_set_state(struct exchange *x, enum exchange_state state)
+{
+	if (log_wants(LOG_LEVEL_DEBUG))
+		log_debug(x->id_text, "%s -> %s", state_name(x->state),
+		    state_name(state));
+	x->state = state;
+}
+
+void
+exchange_set_timer(struct exchange *x, double seconds)
+{
+	struct ev_loop *loop = x->all->parts.loop;
+
+	ev_timer_stop(loop, &x->timer);
+	ev_timer_set(&x->timer, seconds, 0.);
+	ev_timer_start(loop, &x->timer);
+}
+
+struct exchange *
+exchange_find(const struct exchanges *all, const struct exchange_id *id)
+{
+	struct exchange *x;
+
+	HASH_FIND(hh, all->by_id, id, sizeof *id, x);
+	return x;
+}
+
+/* 128 random bits for the part of an id that nobody may guess, drawn from the
+ * kernel in batches. */
+static void
+draw_random(unsigned char *to, size_t len)
+{
+	static unsigned char pool[256];
+	static size_t left;
+
+	if (left < len) {
+		if (getrandom(pool, sizeof pool, 0) != sizeof pool)
+			fatal("getrandom: %s", strerror(errno));
+		left = sizeof pool;
+	}
+	memcpy(to, pool + left - len, len);
+	explicit_bzero(pool + left - len, len);
+	left -= len;
+}
+
+/* --- to the agent --- */
+
+void
+exchange_send(struct exchange *x, const struct address *to,
+    struct frame *frame)
+{
+	struct exchanges *all = x->all;
+	struct address self = address_owner(&x->id);
+	int r;
+
+	if (to->kind == ADDRESS_NONE)
+		return;
+	frame->id = x->id;
+	buf_drain(&all->scratch, buf_len(&all->scratch));
+	if ((r = frame_encode(&all->scratch, frame)) != WIRE_OK)
+		fatal("exchange: %s", wire_strerror(r));
+	mailbox_send(all->parts.mailbox, to, &self, span_of(NULL, 0),
+	    buf_span(&all->scratch), NULL, NULL);
+}
+
+void
+exchange_send_reset(struct exchange *x, enum frame_reset code)
+{
+	struct frame frame = { .type = FRAME_RESET, .code = code };
+
+	exchange_send(x, &x->agent, &frame);
+	if (!address_is(&x->agent, &x->answerer))
+		exchange_send(x, &x->answerer, &frame);
+}
+
+struct span
+exchange_encode_open(struct exchange *x, struct frame *open)
+{
+	struct exchanges *all = x->all;
+	const struct settings *settings = all->parts.settings;
+	struct frame frame = {
+		.type = FRAME_OPEN,
+		.flags = x->inline_end ? FRAME_FLAG_END : 0,
+		.id = x->id,
+		.start_ns = x->start_ns,
+		.deadline_ms = (unsigned)settings->response_timeout_ms,
+		.limit = (uint64_t)settings->window,
+		.backend = span_str(x->backend),
+		.user = span_str(x->user),
+		.head = buf_span(&x->wire),
+		.content = span_of(buf_data(&x->request.kept), x->inline_len),
+	};
+	int r;
+
+	buf_drain(&all->scratch, buf_len(&all->scratch));
+	if ((r = frame_encode(&all->scratch, &frame)) != WIRE_OK)
+		fatal("exchange: %s", wire_strerror(r));
+	if (open != NULL)
+		*open = frame;
+	return buf_span(&all->scratch);
+}
+
+void
+exchange_send_content(struct exchange *x)
+{
+	struct frame frame = { .type = FRAME_DATA };
+	bool end;
+
+	if (x->agent.kind == ADDRESS_NONE)
+		return;
+	while (stream_out_next(&x->request, FRAME_DATA_MAX, &frame.offset,
+	    &frame.content, &end)) {
+		frame.flags = end ? FRAME_FLAG_END : 0;
+		exchange_send(x, &x->agent, &frame);
+		x->active = ev_now(x->all->parts.loop);
+	}
+}
+
+/* --- handing out --- */
+
+/* An exchange that may be gone when Redis answers. */
+struct pending {
+	struct exchanges *all;
+	struct exchange_id id;
+};
+
+static struct pending *
+pending_new(const struct exchange *x)
+{
+	struct pending *p = malloc(sizeof *p);
+
+	if (p == NULL)
+		fatal("exchange: out of memory");
+	*p = (struct pending){ x->all, x->id };
+	return p;
+}
+
+static struct exchange *
+pending_take(struct pending *p)
+{
+	struct exchange *x = exchange_find(p->all, &p->id);
+
+	free(p);
+	return x;
+}
+
+static void
+queued(void *arg, const struct store_reply *reply)
+{
+	struct exchange *x = pending_take(arg);
+
+	if (x == NULL || x->state != EXCHANGE_WAITS_FOR_AGENT)
+		return;
+	if (reply->kind == STORE_INTEGER && reply->integer > 0)
+		return;
+	x->queued = false;
+	if (reply->kind == STORE_INTEGER &&
+	    reply->integer == HAND_OUT_UNATTENDED)
+		exchange_fail(x, 503, "No agent of this backend has been "
+		    "seen lately.");
+	else if (reply->kind == STORE_INTEGER)
+		exchange_fail(x, 503, "Too many requests already wait for "
+		    "this backend.");
+	else {
+		if (reply->kind == STORE_ERROR)
+			log_error(x->id_text, "Redis refused to queue: %.*s",
+			    (int)reply->string.len, reply->string.data);
+		exchange_fail(x, 503, "The proxy's store is not available.");
+	}
+}
+
+static void
+withdraw(struct exchange *x)
+{
+	if (!x->queued)
+		return;
+	x->queued = false;
+	hand_out_withdraw(x->all->parts.hand_out, span_str(x->backend),
+	    exchange_encode_open(x, NULL), NULL, NULL);
+}
+
+void
+exchange_offer(struct exchange *x)
+{
+	struct exchanges_parts *parts = &x->all->parts;
+	double left = x->began + (double)parts->settings->queue_timeout_ms /
+	    1000 - ev_now(parts->loop);
+	struct frame open;
+	struct span encoded = exchange_encode_open(x, &open);
+
+	exchange_set_state(x, EXCHANGE_WAITS_FOR_AGENT);
+	exchange_set_timer(x, left > 0 ? left : 0);
+	if (hand_out_offer(parts->hand_out, open.backend, encoded, &open))
+		return;
+	if (!store_is_up(parts->store)) {
+		exchange_fail(x, 503, "The proxy's store is not available.");
+		return;
+	}
+	x->queued = true;
+	hand_out_queue(parts->hand_out, open.backend, encoded, queued,
+	    pending_new(x));
+}
+
+/* Content has come as far as is waited for: the exchange is ready. */
+static void
+open_exchange(struct exchange *x)
+{
+	size_t kept = buf_len(&x->request.kept);
+
+	x->inline_len = kept < EXCHANGE_INLINE_MAX ? kept :
+	    EXCHANGE_INLINE_MAX;
+	x->inline_end = x->request.ended && x->inline_len == kept;
+	exchange_offer(x);
+}
+
+/* As before the first hand-out: all content is still kept. */
+static void
+rewind_request(struct exchange *x)
+{
+	x->request.next = 0;
+	x->request.limit = EXCHANGE_INLINE_MAX;
+	x->request.end_sent = false;
+	x->agent = (struct address){ .kind = ADDRESS_NONE };
+	x->answerer = x->agent;
+	x->classic = false;
+	x->resends = 0;
+	stream_in_clear(&x->response);
+	stream_in_init(&x->response,
+	    (uint64_t)x->all->parts.settings->window);
+}
+
+void
+exchange_agent_lost(struct exchange *x, bool not_started, const char *why)
+{
+	bool again = not_started || (x->is_idempotent && x->deliveries < 2);
+
+	lease_leave(x->all->leases, &x->lease);
+	if (x->state == EXCHANGE_ANSWERS) {
+		exchange_break_off(x, why);
+		return;
+	}
+	/* A request whose content has been let go can't be sent again. */
+	if (!again || x->request.base > 0 ||
+	    x->handouts >= EXCHANGE_HANDOUTS_MAX) {
+		exchange_send_reset(x, FRAME_RESET_UNKNOWN);
+		exchange_fail(x, 502, why);
+		return;
+	}
+	log_info(x->id_text, "given to another agent: %s", why);
+	exchange_send_reset(x, FRAME_RESET_UNKNOWN);
+	if (not_started && x->deliveries > 0)
+		x->deliveries--;
+	x->former = x->agent;
+	rewind_request(x);
+	exchange_offer(x);
+}
+
+static void
+lease_lost(void *arg, struct lease_item *item)
+{
+	struct exchange *x = (struct exchange *)(void *)((char *)item -
+	    offsetof(struct exchange, lease));
+
+	(void)arg;
+	exchange_agent_lost(x, false, "The agent was lost.");
+}
+
+/* --- from the client --- */
+
+/* false: the exchange is no more. */
+static bool
+read_content(struct exchange *x)
+{
+	char bytes[CONTENT_CHUNK];
+	size_t room, len;
+
+	while ((room = stream_out_room(&x->request)) > 0) {
+		len = call_read(x->call, bytes, room < sizeof bytes ? room :
+		    sizeof bytes);
+		if (len == 0)
+			break;
+		x->content_read += len;
+		if (stream_out_append(&x->request, span_of(bytes, len)) != 0)
+			fatal("exchange: out of memory");
+	}
+	if (!call_content_ended(x->call) || x->request.ended)
+		return true;
+	if (x->has_length && x->content_read != x->length) {
+		exchange_send_reset(x, FRAME_RESET_CANCELLED);
+		exchange_fail(x, 400, "The request's content ended early.");
+		return false;
+	}
+	stream_out_end(&x->request);
+	return true;
+}
+
+void
+exchange_content(struct exchange *x)
+{
+	bool had_ended = x->request.ended;
+
+	if (had_ended || !read_content(x))
+		return;
+	x->active = ev_now(x->all->parts.loop);
+	switch (x->state) {
+	case EXCHANGE_WAITS_FOR_CONTENT:
+		if (x->request.ended ||
+		    buf_len(&x->request.kept) >= EXCHANGE_INLINE_MAX)
+			open_exchange(x);
+		break;
+	case EXCHANGE_WAITS_FOR_AGENT:
+		break;
+	case EXCHANGE_WAITS_FOR_ACCEPT:
+	case EXCHANGE_WAITS_FOR_RESPONSE:
+	case EXCHANGE_ANSWERS:
+		exchange_send_content(x);
+		break;
+	}
+}
+
+void
+exchange_gone(struct exchange *x)
+{
+	log_info(x->id_text, "the client has left");
+	x->call = NULL;
+	withdraw(x);
+	exchange_send_reset(x, FRAME_RESET_CANCELLED);
+	exchange_end(x);
+}
+
+void
+exchange_begin(struct exchanges *all, struct call *call,
+    const struct backend *backend, const char *user,
+    const struct request_head *head, struct buf *wire)
+{
+	struct exchange *x = calloc(1, sizeof *x);
+	const struct settings *settings = all->parts.settings;
+	struct timespec now;
+
+	if (x == NULL || (x->backend = strdup(backend->id)) == NULL ||
+	    (x->user = strdup(user == NULL ? "" : user)) == NULL)
+		fatal("exchange: out of memory");
+	clock_gettime(CLOCK_REALTIME, &now);
+	x->all = all;
+	x->call = call;
+	memcpy(x->id.byte, mailbox_worker_id(all->parts.mailbox),
+	    WORKER_ID_LEN);
+	draw_random(x->id.byte + WORKER_ID_LEN,
+	    EXCHANGE_ID_LEN - WORKER_ID_LEN);
+	exchange_id_text(&x->id, x->id_text);
+	x->start_ns = (uint64_t)now.tv_sec * 1000000000u +
+	    (uint64_t)now.tv_nsec;
+	x->began = x->active = ev_now(all->parts.loop);
+	ev_timer_init(&x->timer, on_timer, 0., 0.);
+	x->timer.data = x;
+	x->wire = *wire;
+	buf_init(wire, 0);
+	/* The request line was written from these: same lengths, same place. */
+	x->method = span_of(buf_data(&x->wire), head->method.len);
+	x->target = span_of(x->method.data + head->method.len + 1,
+	    strcspn(x->method.data + head->method.len + 1, " "));
+	x->is_idempotent = http1_method_is_idempotent(x->method);
+	x->has_length = head->has_length;
+	x->length = head->length;
+	stream_out_init(&x->request, (size_t)settings->window,
+	    EXCHANGE_INLINE_MAX);
+	stream_in_init(&x->response, (uint64_t)settings->window);
+	HASH_ADD(hh, all->by_id, id, sizeof x->id, x);
+	all->count++;
+	call_set_data(call, x);
+	registry_note_used(all->parts.registry, span_str(x->backend));
+
+	if (!head->has_content) {
+		stream_out_end(&x->request);
+		open_exchange(x);
+		return;
+	}
+	exchange_set_timer(x, inline_wait_seconds);
+	exchange_content(x);
+}
+
+/* --- deadlines --- */
+
+/* Time left of a limit that runs from the last progress. */
+static double
+time_left(const struct exchange *x, long limit_ms)
+{
+	return x->active + (double)limit_ms / 1000 -
+	    ev_now(x->all->parts.loop);
+}
+
+static void
+repeat_open(struct exchange *x)
+{
+	struct address self = address_owner(&x->id);
+
+	if (time_left(x, x->all->parts.settings->response_timeout_ms) <= 0) {
+		exchange_fail(x, 504, "The agent did not take the request.");
+		return;
+	}
+	x->resends++;
+	mailbox_send(x->all->parts.mailbox, &x->agent, &self,
+	    span_of(NULL, 0), exchange_encode_open(x, NULL), NULL, NULL);
+	exchange_set_timer(x, accept_wait_seconds *
+	    (x->resends < 4 ? 1 << x->resends : 8));
+}
+
+static void
+on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct exchange *x = timer->data;
+	const struct settings *settings = x->all->parts.settings;
+	double left;
+
+	(void)loop;
+	(void)events;
+	switch (x->state) {
+	case EXCHANGE_WAITS_FOR_CONTENT:
+		open_exchange(x);
+		return;
+	case EXCHANGE_WAITS_FOR_AGENT:
+		withdraw(x);
+		exchange_fail(x, 504, "No agent took the request in time.");
+		return;
+	case EXCHANGE_WAITS_FOR_ACCEPT:
+		if (x->classic)
+			exchange_agent_lost(x, true,
+			    "The agent did not fetch the request.");
+		else
+			repeat_open(x);
+		return;
+	case EXCHANGE_WAITS_FOR_RESPONSE:
+		left = time_left(x, settings->response_timeout_ms);
+		if (left > 0) {
+			exchange_set_timer(x, left);
+			return;
+		}
+		exchange_send_reset(x, FRAME_RESET_DEADLINE);
+		exchange_fail(x, 504, "The backend did not answer in time.");
+		return;
+	case EXCHANGE_ANSWERS:
+		left = time_left(x, settings->idle_timeout_ms);
+		if (left > 0 && x->gap) {
+			exchange_ask_again(x);
+			return;
+		}
+		if (left > 0) {
+			exchange_set_timer(x, left);
+			return;
+		}
+		exchange_send_reset(x, FRAME_RESET_DEADLINE);
+		exchange_break_off(x, "idle for too long");
+		return;
+	}
+}
+
+/* --- the ends --- */
+
+static void
+log_exchange(const struct exchange *x, int status, const char *why)
+{
+	struct log_line line;
+
+	log_line_begin(&line, LOG_LEVEL_INFO, x->id_text, "exchange");
+	log_line_span(&line, "method", x->method);
+	log_line_span(&line, "target", x->target);
+	log_line_span(&line, "backend", span_str(x->backend));
+	if (x->user[0] != '\0')
+		log_line_span(&line, "user", span_str(x->user));
+	log_line_number(&line, "status", status);
+	log_line_number(&line, "in", (long long)x->content_read);
+	log_line_number(&line, "out", (long long)x->response.next);
+	log_line_number(&line, "ms", (long long)((ev_now(x->all->parts.loop) -
+	    x->began) * 1000));
+	if (why != NULL)
+		log_line_span(&line, "why", span_str(why));
+	log_line_end(&line);
+}
+
+static void
+exchange_end(struct exchange *x)
+{
+	struct exchanges *all = x->all;
+
+	ev_timer_stop(all->parts.loop, &x->timer);
+	lease_leave(all->leases, &x->lease);
+	HASH_DELETE(hh, all->by_id, x);
+	all->count--;
+	stream_out_clear(&x->request);
+	stream_in_clear(&x->response);
+	buf_clear(&x->wire);
+	free(x->backend);
+	free(x->user);
+	free(x);
+}
+
+void
+exchange_fail(struct exchange *x, int status, const char *why)
+{
+	log_exchange(x, status, why);
+	call_set_data(x->call, NULL);
+	reply_text(x->call, status, why, x->id_text,
+	    status == 503 ? RETRY_AFTER_SECONDS : 0);
+	exchange_end(x);
+}
+
+void
+exchange_break_off(struct exchange *x, const char *why)
+{
+	log_exchange(x, x->status, why);
+	call_set_data(x->call, NULL);
+	call_abort(x->call);
+	exchange_end(x);
+}
+
+void
+exchange_finish(struct exchange *x)
+{
+	log_exchange(x, x->status, NULL);
+	call_set_data(x->call, NULL);
+	call_finish(x->call);
+	exchange_end(x);
+}
+
+/* --- all of them --- */
+
+void
+exchanges_registry_changed(struct exchanges *all)
+{
+	struct exchange *x, *next;
+
+	HASH_ITER(hh, all->by_id, x, next) {
+		if (x->state != EXCHANGE_WAITS_FOR_AGENT ||
+		    registry_backend(all->parts.registry,
+		    span_str(x->backend)) != NULL)
+			continue;
+		withdraw(x);
+		exchange_fail(x, 404, "The backend has been removed.");
+	}
+}
+
+/* What was in the queue when Redis went away may not be any more. */
+static void
+looked_up(void *arg, const struct store_reply *reply)
+{
+	struct exchange *x = pending_take(arg);
+
+	if (x == NULL || x->state != EXCHANGE_WAITS_FOR_AGENT || !x->queued ||
+	    reply->kind == STORE_LOST)
+		return;
+	/* Withdrawn, so it can be queued anew; or it was lost with Redis, or
+	 * an agent has it and the news of that was lost. */
+	if ((reply->kind == STORE_INTEGER && reply->integer > 0) ||
+	    x->is_idempotent)
+		exchange_offer(x);
+	else
+		exchange_fail(x, 503, "The proxy's store was not available.");
+}
+
+void
+exchanges_store_up(struct exchanges *all)
+{
+	struct exchange *x, *next;
+
+	ev_timer_stop(all->parts.loop, &all->down_timer);
+	HASH_ITER(hh, all->by_id, x, next) {
+		if (x->state == EXCHANGE_WAITS_FOR_AGENT && x->queued)
+			hand_out_withdraw(all->parts.hand_out,
+			    span_str(x->backend), exchange_encode_open(x,
+			    NULL), looked_up, pending_new(x));
+		/* Frames may have been lost on their way to us. */
+		else if (x->state == EXCHANGE_ANSWERS)
+			exchange_ask_again(x);
+	}
+}
+
+static void
+on_down_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct exchanges *all = timer->data;
+	struct exchange *x, *next;
+
+	(void)loop;
+	(void)events;
+	HASH_ITER(hh, all->by_id, x, next)
+		if (x->state == EXCHANGE_WAITS_FOR_AGENT)
+			exchange_fail(x, 503,
+			    "The proxy's store is not available.");
+}
+
+void
+exchanges_store_down(struct exchanges *all)
+{
+	if (ev_is_active(&all->down_timer))
+		return;
+	ev_timer_set(&all->down_timer,
+	    (double)all->parts.settings->redis_timeout_ms / 1000, 0.);
+	ev_timer_start(all->parts.loop, &all->down_timer);
+}
+
+void
+exchanges_agent_seen(struct exchanges *all, const unsigned char *instance)
+{
+	leases_seen(all->leases, instance);
+}
+
+size_t
+exchanges_count(const struct exchanges *all)
+{
+	return all->count;
+}
+
+struct exchanges *
+exchanges_new(const struct exchanges_parts *parts)
+{
+	struct exchanges *all = calloc(1, sizeof *all);
+
+	if (all == NULL)
+		fatal("exchange: out of memory");
+	all->parts = *parts;
+	all->leases = leases_new(parts->loop, parts->store,
+	    parts->settings->lease_ms, lease_lost, all);
+	buf_init(&all->scratch, FRAME_PAYLOAD_MAX + FRAME_HEADER_LEN);
+	buf_init(&all->content, (size_t)parts->settings->window + 1);
+	ev_timer_init(&all->down_timer, on_down_timer, 0., 0.);
+	all->down_timer.data = all;
+	return all;
+}
+
+/* The responder is gone, and with it every client. */
+void
+exchanges_free(struct exchanges *all)
+{
+	if (all == NULL)
+		return;
+	ev_timer_stop(all->parts.loop, &all->down_timer);
+	while (all->by_id != NULL)
+		exchange_end(all->by_id);
+	leases_free(all->leases);
+	buf_clear(&all->scratch);
+	buf_clear(&all->content);
+	free(all);
+}

@@ -1,0 +1,302 @@
+/* hand_out.c - which agent's call gets the next exchange of a backend: one
+ * that waits in this process, or through the backend's queue in Redis. */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "common/log.h"
+#include "fcgi/hand_out.h"
+#include "fcgi/store_keys.h"
+
+enum {
+	SWEEP_SECONDS = 30,	/* how often empty rooms are given up */
+	ROOM_IDLE_SECONDS = 60,
+	ATTEND_SECONDS = 10,	/* how often "attended" is written */
+};
+
+/*
+ * KEYS: queue, attended.  ARGV: element, limit, time to live in ms, channel.
+ * Result: the place in the queue, -1 when no agent has been seen, -2 full.
+ */
+static struct store_script queue_script = { .text =
+    "if redis.call('EXISTS', KEYS[2]) == 0 then return -1 end\n"
+    "if redis.call('LLEN', KEYS[1]) >= tonumber(ARGV[2]) then\n"
+    "  return -2\n"
+    "end\n"
+    "local n = redis.call('RPUSH', KEYS[1], ARGV[1])\n"
+    "redis.call('PEXPIRE', KEYS[1], ARGV[3])\n"
+    "redis.call('PUBLISH', ARGV[4], '')\n"
+    "return n\n" };
+
+/* One waiter in the room of one of its backends. */
+struct waiter_seat {
+	TAILQ_ENTRY(waiter_seat) link;
+	struct waiter *waiter;
+	struct room *room;
+};
+
+/* The calls that wait for exchanges of one backend. */
+struct room {
+	struct hand_out *all;
+	char *backend;
+	struct watch *watch;
+	TAILQ_HEAD(, waiter_seat) seats;
+	ev_tstamp left;		/* when the last waiter left */
+	ev_tstamp attended;	/* when that was last written */
+	UT_hash_handle hh;
+};
+
+struct hand_out {
+	struct ev_loop *loop;
+	struct store *store;
+	struct watches *watches;
+	const struct settings *settings;
+	struct room *rooms;
+	bool (*alive)(void *arg, const struct exchange_id *id);
+	void *alive_arg;
+	ev_timer sweep;
+};
+
+static struct span
+room_backend(const struct room *room)
+{
+	return span_str(room->backend);
+}
+
+static size_t
+room_capacity(void *arg)
+{
+	const struct room *room = arg;
+	const struct waiter_seat *seat;
+	size_t capacity = 0;
+
+	TAILQ_FOREACH(seat, &room->seats, link)
+		capacity += seat->waiter->capacity;
+	return capacity;
+}
+
+/* To the waiter whose turn it is; it goes to the end of the line. */
+static bool
+room_give(struct room *room, struct span encoded, const struct frame *open)
+{
+	struct waiter_seat *seat;
+
+	TAILQ_FOREACH(seat, &room->seats, link) {
+		if (seat->waiter->capacity == 0)
+			continue;
+		TAILQ_REMOVE(&room->seats, seat, link);
+		TAILQ_INSERT_TAIL(&room->seats, seat, link);
+		seat->waiter->give(seat->waiter, encoded, open);
+		return true;
+	}
+	return false;
+}
+
+/* An element of the queue.  One that is of no use is "taken": dropped. */
+static bool
+room_give_queued(void *arg, struct span element)
+{
+	struct room *room = arg;
+	struct frame open;
+	struct span rest = element;
+
+	if (frame_decode(&rest, &open) != WIRE_DONE ||
+	    open.type != FRAME_OPEN || rest.len > 0 ||
+	    !span_is(open.backend, room_backend(room))) {
+		log_error(NULL, "queue of backend %s: an element that is not "
+		    "an exchange was dropped", room->backend);
+		return true;
+	}
+	if (room->all->alive != NULL &&
+	    !room->all->alive(room->all->alive_arg, &open.id))
+		return true;
+	return room_give(room, element, &open);
+}
+
+static struct room *
+room_get(struct hand_out *h, struct span backend)
+{
+	struct room *room;
+
+	HASH_FIND(hh, h->rooms, backend.data, backend.len, room);
+	if (room != NULL)
+		return room;
+	if ((room = calloc(1, sizeof *room)) == NULL ||
+	    (room->backend = span_strdup(backend)) == NULL)
+		fatal("hand_out: out of memory");
+	room->all = h;
+	room->left = ev_now(h->loop);
+	TAILQ_INIT(&room->seats);
+	struct watch_handler handler = { room_capacity, room_give_queued,
+	    room };
+
+	room->watch = watch_new(h->watches, store_key_queue(backend),
+	    store_key_wake(backend), &handler);
+	HASH_ADD_KEYPTR(hh, h->rooms, room->backend, backend.len, room);
+	return room;
+}
+
+static void
+room_free(struct room *room)
+{
+	HASH_DELETE(hh, room->all->rooms, room);
+	watch_free(room->watch);
+	free(room->backend);
+	free(room);
+}
+
+static void
+on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct hand_out *h = timer->data;
+	struct room *room, *next;
+
+	(void)events;
+	HASH_ITER(hh, h->rooms, room, next)
+		if (TAILQ_EMPTY(&room->seats) &&
+		    ev_now(loop) - room->left > ROOM_IDLE_SECONDS)
+			room_free(room);
+}
+
+void
+hand_out_attend(struct hand_out *h, struct span backend)
+{
+	struct room *room = room_get(h, backend);
+	struct store_key key = store_key_attended(backend);
+	char ttl[24];
+
+	if (ev_now(h->loop) - room->attended < ATTEND_SECONDS &&
+	    room->attended > 0)
+		return;
+	if (!store_is_up(h->store))
+		return;
+	room->attended = ev_now(h->loop);
+	snprintf(ttl, sizeof ttl, "%ld", h->settings->agent_absence_ms);
+	struct span argv[] = { span_str("SET"), store_key_span(&key),
+	    span_str("1"), span_str("PX"), span_str(ttl) };
+
+	store_command(h->store, NULL, NULL, 5, argv);
+}
+
+int
+hand_out_wait(struct hand_out *h, struct waiter *w, struct span backends)
+{
+	struct span backend, rest = backends;
+	size_t count = 0;
+
+	while (frame_next_backend(&rest, &backend))
+		count++;
+	if ((w->seats = calloc(count + 1, sizeof *w->seats)) == NULL)
+		return -1;
+	w->seat_count = count;
+	rest = backends;
+	for (size_t i = 0; frame_next_backend(&rest, &backend); i++) {
+		struct room *room = room_get(h, backend);
+
+		w->seats[i].waiter = w;
+		w->seats[i].room = room;
+		TAILQ_INSERT_TAIL(&room->seats, &w->seats[i], link);
+	}
+	for (size_t i = 0; i < count; i++)
+		watch_want(w->seats[i].room->watch);
+	return 0;
+}
+
+void
+hand_out_leave(struct hand_out *h, struct waiter *w)
+{
+	for (size_t i = 0; i < w->seat_count; i++) {
+		struct room *room = w->seats[i].room;
+
+		TAILQ_REMOVE(&room->seats, &w->seats[i], link);
+		room->left = ev_now(h->loop);
+	}
+	free(w->seats);
+	w->seats = NULL;
+	w->seat_count = 0;
+}
+
+bool
+hand_out_offer(struct hand_out *h, struct span backend, struct span encoded,
+    const struct frame *open)
+{
+	struct room *room;
+
+	HASH_FIND(hh, h->rooms, backend.data, backend.len, room);
+	return room != NULL && watch_is_quiet(room->watch) &&
+	    room_give(room, encoded, open);
+}
+
+void
+hand_out_queue(struct hand_out *h, struct span backend, struct span encoded,
+    store_reply_fn *done, void *arg)
+{
+	struct store_key queue = store_key_queue(backend);
+	struct store_key attended = store_key_attended(backend);
+	struct store_key wake = store_key_wake(backend);
+	char limit[24], ttl[24];
+
+	snprintf(limit, sizeof limit, "%ld", h->settings->queue_limit);
+	snprintf(ttl, sizeof ttl, "%ld", h->settings->queue_timeout_ms + 5000);
+	struct span argv[] = { store_key_span(&queue),
+	    store_key_span(&attended), encoded, span_str(limit),
+	    span_str(ttl), store_key_span(&wake) };
+
+	store_script(h->store, &queue_script, done, arg, 2, 6, argv);
+}
+
+void
+hand_out_withdraw(struct hand_out *h, struct span backend,
+    struct span encoded, store_reply_fn *done, void *arg)
+{
+	struct store_key queue = store_key_queue(backend);
+	struct span argv[] = { span_str("LREM"), store_key_span(&queue),
+	    span_str("1"), encoded };
+
+	store_command(h->store, done, arg, 4, argv);
+}
+
+void
+hand_out_set_alive(struct hand_out *h,
+    bool (*alive)(void *arg, const struct exchange_id *id), void *arg)
+{
+	h->alive = alive;
+	h->alive_arg = arg;
+}
+
+struct hand_out *
+hand_out_new(struct ev_loop *loop, struct store *store,
+    struct watches *watches, const struct settings *settings)
+{
+	struct hand_out *h = calloc(1, sizeof *h);
+
+	if (h == NULL)
+		fatal("hand_out: out of memory");
+	h->loop = loop;
+	h->store = store;
+	h->watches = watches;
+	h->settings = settings;
+	ev_timer_init(&h->sweep, on_sweep, SWEEP_SECONDS, SWEEP_SECONDS);
+	h->sweep.data = h;
+	ev_timer_start(loop, &h->sweep);
+	ev_unref(loop);
+	return h;
+}
+
+void
+hand_out_free(struct hand_out *h)
+{
+	struct room *room, *next;
+
+	if (h == NULL)
+		return;
+	ev_ref(h->loop);
+	ev_timer_stop(h->loop, &h->sweep);
+	HASH_ITER(hh, h->rooms, room, next)
+		room_free(room);
+	free(h);
+}

@@ -1,0 +1,60 @@
+/* hand_out.h - which agent's call gets the next exchange of a backend. */
+#ifndef FCGI_HAND_OUT_H
+#define FCGI_HAND_OUT_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/frame.h"
+#include "fcgi/registry.h"
+#include "fcgi/settings.h"
+#include "fcgi/watch.h"
+
+struct hand_out;
+struct waiter_seat;
+
+/* A call that waits for exchanges; part of the caller's own struct. */
+struct waiter {
+	size_t capacity;	/* exchanges it still takes */
+	/* Takes one: its OPEN, encoded and decoded (both borrowed).  Lowers
+	 * capacity; must not leave from inside. */
+	void (*give)(struct waiter *w, struct span encoded,
+	    const struct frame *open);
+	struct waiter_seat *seats;	/* one for each backend */
+	size_t seat_count;
+};
+
+struct hand_out *hand_out_new(struct ev_loop *loop, struct store *store,
+    struct watches *watches, const struct settings *settings);
+void hand_out_free(struct hand_out *h);
+
+/* `alive` says whether the owner of a queued exchange may still live. */
+void hand_out_set_alive(struct hand_out *h,
+    bool (*alive)(void *arg, const struct exchange_id *id), void *arg);
+
+/* An agent of this backend has called: notes that it is attended. */
+void hand_out_attend(struct hand_out *h, struct span backend);
+
+/* The waiter takes exchanges of these backends (HELLO encoding) from now on,
+ * until it leaves.  -1 without memory. */
+int hand_out_wait(struct hand_out *h, struct waiter *w, struct span backends);
+void hand_out_leave(struct hand_out *h, struct waiter *w);
+
+/* Gives an exchange to a call that waits in this very process, if there is one
+ * and nothing is queued before it: true. */
+bool hand_out_offer(struct hand_out *h, struct span backend,
+    struct span encoded, const struct frame *open);
+
+/* Queues an exchange in Redis.  done's integer: the place in the queue, or
+ * HAND_OUT_UNATTENDED, HAND_OUT_FULL. */
+enum { HAND_OUT_UNATTENDED = -1, HAND_OUT_FULL = -2 };
+void hand_out_queue(struct hand_out *h, struct span backend,
+    struct span encoded, store_reply_fn *done, void *arg);
+
+/* Takes an exchange out of the queue again.  done's integer: how many were
+ * removed (0: an agent was quicker). */
+void hand_out_withdraw(struct hand_out *h, struct span backend,
+    struct span encoded, store_reply_fn *done, void *arg);
+
+#endif

@@ -1,0 +1,132 @@
+/* settings.c - the option table of the worker: the command line, environment,
+ * config file, --help and --show-config are all read from it. */
+#include "config.h"
+
+#include "fcgi/settings.h"
+
+#define AT(member) offsetof(struct settings, member)
+
+static const struct option options[] = {
+	{ .name = "listen", .letter = 'l', .type = OPTION_STRING,
+	    .offset = AT(listen), .value_name = "ADDRESS",
+	    .group = "Serving",
+	    .help = "Where the web server connects: unix:/path, HOST:PORT or "
+	    ":PORT. Without it, descriptor 0 as spawn-fcgi, lighttpd and "
+	    "systemd pass it." },
+	{ .name = "socket-mode", .type = OPTION_STRING,
+	    .offset = AT(socket_mode), .fallback = "0660",
+	    .value_name = "OCTAL",
+	    .help = "Permissions of the unix socket that --listen makes." },
+	{ .name = "workers", .letter = 'w', .type = OPTION_INTEGER,
+	    .offset = AT(workers), .fallback = "1", .min = 1, .max = 1024,
+	    .value_name = "N",
+	    .help = "Processes on the one socket; each is an event loop. More "
+	    "than one for each core does not help." },
+	{ .name = "max-connections", .type = OPTION_INTEGER,
+	    .offset = AT(max_connections), .fallback = "20000", .min = 16,
+	    .max = 1000000, .value_name = "N",
+	    .help = "FastCGI connections for each process: clients that wait "
+	    "and agents' polls. Above it new ones wait in the backlog." },
+	{ .name = "pid-file", .type = OPTION_STRING, .offset = AT(pid_file),
+	    .value_name = "FILE",
+	    .help = "Holds the process id while running." },
+
+	{ .name = "redis", .letter = 'r', .type = OPTION_STRING,
+	    .offset = AT(redis), .fallback = "127.0.0.1:6379",
+	    .value_name = "ADDRESS", .group = "Redis",
+	    .help = "unix:/path, HOST:PORT or redis://HOST:PORT/DB." },
+	{ .name = "redis-user", .type = OPTION_STRING,
+	    .offset = AT(redis_user), .value_name = "NAME",
+	    .help = "ACL user; see deploy/redis." },
+	{ .name = "redis-password-file", .type = OPTION_STRING,
+	    .offset = AT(redis_password_file), .value_name = "FILE",
+	    .help = "The first line of FILE is the password." },
+	{ .name = "redis-timeout", .type = OPTION_DURATION_MS,
+	    .offset = AT(redis_timeout_ms), .fallback = "3s", .min = 100,
+	    .max = 60000, .value_name = "TIME",
+	    .help = "A Redis that does not answer for this long is lost." },
+
+	{ .name = "admin", .type = OPTION_LIST, .offset = AT(admins),
+	    .value_name = "USER", .group = "Access",
+	    .help = "A REMOTE_USER who may use the admin API; repeatable. "
+	    "Admin tokens (inverting-proxy-admin token add) work without." },
+
+	{ .name = "queue-limit", .type = OPTION_INTEGER,
+	    .offset = AT(queue_limit), .fallback = "1000", .min = 1,
+	    .max = 1000000, .value_name = "N", .group = "Limits",
+	    .help = "Exchanges of one backend that wait for an agent; above "
+	    "it clients get 503." },
+	{ .name = "window", .type = OPTION_INTEGER, .offset = AT(window),
+	    .fallback = "512k", .min = 64 * 1024, .max = 16 * 1024 * 1024,
+	    .value_name = "BYTES",
+	    .help = "Content in flight of one exchange, in each direction." },
+	{ .name = "head-limit", .type = OPTION_INTEGER,
+	    .offset = AT(head_limit), .fallback = "64k", .min = 1024,
+	    .max = 128 * 1024, .value_name = "BYTES",
+	    .help = "Size of a request or response head; above it 431 or "
+	    "502." },
+	{ .name = "field-limit", .type = OPTION_INTEGER,
+	    .offset = AT(field_limit), .fallback = "256", .min = 16,
+	    .max = 10000, .value_name = "N",
+	    .help = "Field lines of a head; above it 431 or 502." },
+
+	{ .name = "queue-timeout", .type = OPTION_DURATION_MS,
+	    .offset = AT(queue_timeout_ms), .fallback = "30s", .min = 100,
+	    .max = 3600000, .value_name = "TIME", .group = "Times",
+	    .help = "How long an exchange waits for an agent; then 504." },
+	{ .name = "response-timeout", .type = OPTION_DURATION_MS,
+	    .offset = AT(response_timeout_ms), .fallback = "120s", .min = 100,
+	    .max = 86400000, .value_name = "TIME",
+	    .help = "From the hand-out to the response head; then 504." },
+	{ .name = "idle-timeout", .type = OPTION_DURATION_MS,
+	    .offset = AT(idle_timeout_ms), .fallback = "300s", .min = 100,
+	    .max = 86400000, .value_name = "TIME",
+	    .help = "Without a byte of a response that has begun, or of "
+	    "request content; then it is broken off." },
+	{ .name = "lease", .type = OPTION_DURATION_MS, .offset = AT(lease_ms),
+	    .fallback = "10s", .min = 400, .max = 600000, .value_name = "TIME",
+	    .help = "An agent that is silent for this long while it has "
+	    "exchanges is lost." },
+	{ .name = "poll-timeout", .type = OPTION_DURATION_MS,
+	    .offset = AT(poll_timeout_ms), .fallback = "30s", .min = 100,
+	    .max = 55000, .value_name = "TIME",
+	    .help = "How long an agent's call is held without work." },
+	{ .name = "agent-absence", .type = OPTION_DURATION_MS,
+	    .offset = AT(agent_absence_ms), .fallback = "5m", .min = 1000,
+	    .max = 86400000, .value_name = "TIME",
+	    .help = "A backend that no agent asked for in this time answers "
+	    "503 at once." },
+	{ .name = "drain-timeout", .type = OPTION_DURATION_MS,
+	    .offset = AT(drain_timeout_ms), .fallback = "30s", .min = 0,
+	    .max = 3600000, .value_name = "TIME",
+	    .help = "After SIGTERM, time to finish what is under way." },
+
+	{ .name = "via", .type = OPTION_BOOL, .offset = AT(via),
+	    .fallback = "yes", .group = "Other",
+	    .help = "Add a Via field in both directions." },
+	{ .name = "log-file", .type = OPTION_STRING, .offset = AT(log_file),
+	    .value_name = "FILE",
+	    .help = "Log there and not to standard error; SIGHUP opens it "
+	    "again." },
+	{ .name = "log-level", .type = OPTION_STRING, .offset = AT(log_level),
+	    .fallback = "info", .value_name = "LEVEL",
+	    .help = "error, warn, info (a line for each exchange) or debug." },
+	{ .name = "log-format", .type = OPTION_STRING,
+	    .offset = AT(log_format), .fallback = "text",
+	    .value_name = "FORMAT", .help = "text or json." },
+	{ .name = NULL },
+};
+
+const struct option_program settings_program = {
+	.name = "inverting-proxy.fcgi",
+	.usage = "[options]",
+	.summary = "The worker of the inverting proxy: a FastCGI responder "
+	    "behind a stock web server that gives the requests of clients to "
+	    "agents, which fetch them over HTTP from beside the backends.",
+	.epilogue = "Example:\n"
+	    "  inverting-proxy.fcgi --listen unix:/run/inverting-proxy/fcgi."
+	    "sock \\\n      --redis unix:/run/redis/redis.sock --workers 2\n",
+	.options = options,
+	.environment_prefix = "INVERTING_PROXY_",
+	.default_config = NULL,
+};

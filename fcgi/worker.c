@@ -1,0 +1,427 @@
+/* worker.c - one worker process: puts the parts together, and the loop.
+ *
+ * One turn of the loop: events (calls, Redis, timers), then on_turn: messages
+ * within this process, agents' calls that have something to answer; then the
+ * responder writes out, in a prepare watcher of lower priority. */
+#include "config.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "fcgi/admin_call.h"
+#include "fcgi/agent_call.h"
+#include "fcgi/agent_classic.h"
+#include "fcgi/agent_native.h"
+#include "fcgi/client_call.h"
+#include "fcgi/reply.h"
+#include "fcgi/worker.h"
+
+struct worker {
+	struct ev_loop *loop;
+	const struct settings *settings;
+	struct responder *responder;
+	struct admin_settings admin;
+	struct agent_parts parts;
+	bool is_cgi;
+	bool draining;
+	bool redis_was_up;
+	ev_prepare turn;
+	ev_signal terminate, interrupt, hang_up;
+	ev_timer drain_timer;
+	ev_timer drain_check;
+};
+
+/* The responder's callbacks carry no argument of ours before a call has its
+ * data; there is one worker in a process. */
+static struct worker *worker;
+
+/* --- calls --- */
+
+enum role { ROLE_CLIENT, ROLE_AGENT, ROLE_ADMIN, ROLE_UNKNOWN };
+
+/* By the mount, as the web server says it; never by what a client sends. */
+static enum role
+call_role(const struct call *call)
+{
+	const char *role = call_param(call, "INVERTING_PROXY_ROLE");
+
+	if (role == NULL || strcmp(role, "client") == 0)
+		return ROLE_CLIENT;
+	if (strcmp(role, "agent") == 0)
+		return ROLE_AGENT;
+	if (strcmp(role, "admin") == 0)
+		return ROLE_ADMIN;
+	return ROLE_UNKNOWN;
+}
+
+static void
+on_request(struct call *call)
+{
+	struct agent_parts *parts = &worker->parts;
+
+	switch (call_role(call)) {
+	case ROLE_CLIENT:
+		client_call_request(call, parts->exchanges, parts->registry,
+		    worker->settings);
+		break;
+	case ROLE_AGENT:
+		agent_call_request(call, parts);
+		break;
+	case ROLE_ADMIN:
+		admin_call_request(call, parts->registry, parts->store,
+		    &worker->admin);
+		break;
+	case ROLE_UNKNOWN:
+		log_error(NULL, "INVERTING_PROXY_ROLE is none of client, "
+		    "agent, admin: correct the web server's configuration");
+		reply_text(call, 500, "The web server's configuration names "
+		    "an unknown role.", NULL, 0);
+		break;
+	}
+}
+
+static void
+on_content(struct call *call, void *data)
+{
+	if (data == NULL)
+		return;
+	switch (call_role(call)) {
+	case ROLE_CLIENT:
+		exchange_content(data);
+		break;
+	case ROLE_AGENT:
+		((struct agent_call *)data)->handler->content(data);
+		break;
+	case ROLE_ADMIN:
+		admin_call_content(call, data);
+		break;
+	case ROLE_UNKNOWN:
+		break;
+	}
+}
+
+static void
+on_drained(struct call *call, void *data)
+{
+	if (data == NULL)
+		return;
+	switch (call_role(call)) {
+	case ROLE_CLIENT:
+		exchange_drained(data);
+		break;
+	case ROLE_AGENT:
+		((struct agent_call *)data)->handler->drained(data);
+		break;
+	case ROLE_ADMIN:
+	case ROLE_UNKNOWN:
+		break;
+	}
+}
+
+static void
+on_gone(struct call *call, void *data)
+{
+	if (data == NULL)
+		return;
+	switch (call_role(call)) {
+	case ROLE_CLIENT:
+		exchange_gone(data);
+		break;
+	case ROLE_AGENT:
+		((struct agent_call *)data)->handler->gone(data);
+		break;
+	case ROLE_ADMIN:
+		admin_call_gone(call, data);
+		break;
+	case ROLE_UNKNOWN:
+		break;
+	}
+}
+
+static const struct responder_handler call_handler = {
+	on_request, on_content, on_drained, on_gone,
+};
+
+/* --- Redis and the other workers --- */
+
+static void
+store_up(void *arg)
+{
+	struct agent_parts *parts = &((struct worker *)arg)->parts;
+
+	mailbox_store_up(parts->mailbox);
+	registry_store_up(parts->registry);
+	watches_store_up(parts->watches);
+	exchanges_store_up(parts->exchanges);
+}
+
+static void
+store_down(void *arg, const char *why)
+{
+	(void)why;
+	exchanges_store_down(((struct worker *)arg)->parts.exchanges);
+}
+
+static void
+store_message(void *arg, struct span channel, struct span payload)
+{
+	struct agent_parts *parts = &((struct worker *)arg)->parts;
+
+	(void)payload;
+	if (!watches_message(parts->watches, channel))
+		registry_store_message(parts->registry, channel);
+}
+
+static void
+store_popped(void *arg, struct span element)
+{
+	mailbox_popped(((struct worker *)arg)->parts.mailbox, element);
+}
+
+static void
+to_owner(void *arg, const struct address *from, struct span backends,
+    const struct frame *frame)
+{
+	exchanges_take_frame(((struct worker *)arg)->parts.exchanges, from,
+	    backends, frame);
+}
+
+static void
+to_call(void *arg, unsigned long long call, const struct frame *frame)
+{
+	agent_classic_take(((struct worker *)arg)->parts.classic, call,
+	    frame);
+}
+
+static bool
+to_agent(void *arg, const unsigned char *instance, struct span frames)
+{
+	return agent_native_take(((struct worker *)arg)->parts.native,
+	    instance, frames);
+}
+
+static bool
+owner_may_live(void *arg, const struct exchange_id *id)
+{
+	return mailbox_worker_may_live(((struct worker *)arg)->parts.mailbox,
+	    id->byte);
+}
+
+static void
+registry_changed(void *arg)
+{
+	exchanges_registry_changed(((struct worker *)arg)->parts.exchanges);
+}
+
+static void
+backend_deleted(void *arg, struct span id)
+{
+	/* Every worker, this one included, learns of it from the registry. */
+	(void)arg;
+	(void)id;
+}
+
+/* --- the loop --- */
+
+static void
+on_turn(struct ev_loop *loop, ev_prepare *prepare, int events)
+{
+	struct agent_parts *parts = &((struct worker *)prepare->data)->parts;
+
+	(void)loop;
+	(void)events;
+	mailbox_deliver_local(parts->mailbox);
+	agent_classic_turn(parts->classic);
+	agent_native_turn(parts->native);
+}
+
+static void
+on_drain_check(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct worker *w = timer->data;
+
+	(void)events;
+	if (responder_calls(w->responder) == 0 &&
+	    responder_connections(w->responder) == 0)
+		ev_break(loop, EVBREAK_ALL);
+}
+
+static void
+on_drain_timeout(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct worker *w = timer->data;
+
+	(void)events;
+	log_warn(NULL, "%zu calls were cut at the end of the drain timeout",
+	    responder_calls(w->responder));
+	ev_break(loop, EVBREAK_ALL);
+}
+
+static void
+on_terminate(struct ev_loop *loop, ev_signal *signal, int events)
+{
+	struct worker *w = signal->data;
+
+	(void)events;
+	if (w->draining)
+		return;
+	w->draining = true;
+	log_info(NULL, "stopping: %zu calls under way",
+	    responder_calls(w->responder));
+	responder_stop_accepting(w->responder);
+	agent_classic_drain(w->parts.classic);
+	agent_native_drain(w->parts.native);
+	ev_timer_set(&w->drain_timer,
+	    (double)w->settings->drain_timeout_ms / 1000, 0.);
+	ev_timer_start(loop, &w->drain_timer);
+	ev_timer_start(loop, &w->drain_check);
+}
+
+static void
+on_hang_up(struct ev_loop *loop, ev_signal *signal, int events)
+{
+	(void)loop;
+	(void)signal;
+	(void)events;
+	if (log_reopen() != 0)
+		log_error(NULL, "the log file can't be opened again: %s",
+		    strerror(errno));
+}
+
+static void
+on_cgi_done(void *arg)
+{
+	ev_break(((struct worker *)arg)->loop, EVBREAK_ALL);
+}
+
+static void
+watch_signal(struct worker *w, ev_signal *watcher, int number,
+    void (*fn)(struct ev_loop *, ev_signal *, int))
+{
+	ev_signal_init(watcher, fn, number);
+	watcher->data = w;
+	ev_signal_start(w->loop, watcher);
+	ev_unref(w->loop);
+}
+
+/* The first line of the file that --redis-password-file names. */
+static char *
+read_password(const char *path)
+{
+	FILE *file;
+	char line[1024];
+
+	if (path == NULL)
+		return NULL;
+	if ((file = fopen(path, "r")) == NULL)
+		fatal("--redis-password-file %s: %s", path, strerror(errno));
+	if (fgets(line, sizeof line, file) == NULL)
+		fatal("--redis-password-file %s: no line in it", path);
+	fclose(file);
+	line[strcspn(line, "\r\n")] = '\0';
+	return strdup(line);
+}
+
+static void
+make_parts(struct worker *w)
+{
+	const struct settings *settings = w->settings;
+	char *password = read_password(settings->redis_password_file);
+	struct store_settings store = { settings->redis,
+	    settings->redis_user, password, settings->redis_timeout_ms };
+	struct store_handler store_handler = { store_up, store_down,
+	    store_message, store_popped, w };
+	struct mailbox_handler mailbox_handler = { to_owner, to_call, to_agent,
+	    w };
+	struct agent_parts *parts = &w->parts;
+	const char *error = NULL;
+
+	parts->loop = w->loop;
+	parts->settings = settings;
+	parts->store = store_new(w->loop, &store, &store_handler, &error);
+	if (parts->store == NULL)
+		fatal("--redis %s: %s", settings->redis, error);
+	if (password != NULL)
+		explicit_bzero(password, strlen(password));
+	free(password);
+	parts->registry = registry_new(parts->store);
+	parts->mailbox = mailbox_new(w->loop, parts->store,
+	    &mailbox_handler);
+	parts->watches = watches_new(w->loop, parts->store);
+	parts->hand_out = hand_out_new(w->loop, parts->store, parts->watches,
+	    settings);
+	hand_out_set_alive(parts->hand_out, owner_may_live, w);
+	struct exchanges_parts own = { w->loop, settings, parts->store,
+	    parts->registry, parts->mailbox, parts->hand_out };
+
+	parts->exchanges = exchanges_new(&own);
+	parts->classic = agent_classic_new(parts);
+	parts->native = agent_native_new(parts);
+	registry_on_change(parts->registry, registry_changed, w);
+	w->admin = (struct admin_settings){ .admins = &settings->admins,
+	    .mount = "", .backend_deleted = backend_deleted, .arg = w };
+}
+
+static void
+free_parts(struct worker *w)
+{
+	struct agent_parts *parts = &w->parts;
+
+	/* Calls end first, then what Redis still owes an answer. */
+	responder_free(w->responder);
+	mailbox_deliver_local(parts->mailbox);
+	store_free(parts->store);
+	exchanges_free(parts->exchanges);
+	agent_classic_free(parts->classic);
+	agent_native_free(parts->native);
+	hand_out_free(parts->hand_out);
+	watches_free(parts->watches);
+	mailbox_free(parts->mailbox);
+	registry_free(parts->registry);
+}
+
+int
+worker_run(const struct settings *settings, int listen_fd)
+{
+	struct worker w = { .settings = settings, .is_cgi = listen_fd < 0 };
+
+	worker = &w;
+	w.loop = ev_loop_new(EVFLAG_AUTO);
+	if (w.loop == NULL)
+		fatal("no event loop: %s", strerror(errno));
+	if (w.is_cgi)
+		w.responder = responder_new_cgi(w.loop, &call_handler,
+		    on_cgi_done, &w);
+	else
+		w.responder = responder_new(w.loop, listen_fd, &call_handler,
+		    (size_t)settings->max_connections);
+	make_parts(&w);
+
+	signal(SIGPIPE, SIG_IGN);
+	watch_signal(&w, &w.terminate, SIGTERM, on_terminate);
+	watch_signal(&w, &w.interrupt, SIGINT, on_terminate);
+	watch_signal(&w, &w.hang_up, SIGHUP, on_hang_up);
+	ev_timer_init(&w.drain_timer, on_drain_timeout, 0., 0.);
+	ev_timer_init(&w.drain_check, on_drain_check, 0., 0.05);
+	w.drain_timer.data = w.drain_check.data = &w;
+	ev_prepare_init(&w.turn, on_turn);
+	ev_set_priority(&w.turn, 1);
+	w.turn.data = &w;
+	ev_prepare_start(w.loop, &w.turn);
+	ev_unref(w.loop);
+
+	log_info(NULL, "worker started");
+	ev_run(w.loop, 0);
+
+	mailbox_retire(w.parts.mailbox);
+	/* One more turn lets the farewell out. */
+	ev_run(w.loop, EVRUN_NOWAIT);
+	free_parts(&w);
+	ev_loop_destroy(w.loop);
+	log_info(NULL, "worker stopped");
+	return EXIT_SUCCESS;
+}
