@@ -10,8 +10,19 @@
 struct classic
 classic_new(const struct stack *s)
 {
-	return (struct classic){ .port = s->port, .backend_id = "b1",
+	struct classic a = { .port = s->port, .backend_id = "b1",
 		.token = s->agent_token };
+
+	classic_attend(&a);
+	return a;
+}
+
+void
+classic_attend(const struct classic *a)
+{
+	static char ids[CLASSIC_IDS_MAX][CLASSIC_ID_LEN];
+
+	check(classic_pending(a, ids) == 0, "ids out of nowhere");
 }
 
 void

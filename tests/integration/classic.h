@@ -12,8 +12,10 @@ struct classic {
 	const char *token;
 };
 
-/* As stack's agent for b1. */
+/* As the stack's agent for b1, which has polled once: a backend that no agent
+ * ever asked for is answered 503 at once. */
 struct classic classic_new(const struct stack *s);
+void classic_attend(const struct classic *a);
 
 /* One poll: how many ids it brought. */
 size_t classic_pending(const struct classic *a,

@@ -31,11 +31,14 @@ send_request(struct stack *s, const struct route *route)
 static void
 check_route(struct stack *s, const struct route *route)
 {
-	struct client *c = send_request(s, route);
 	struct classic agent = { s->port, route->backend, s->agent_token };
+	struct client *c;
 	char id[CLASSIC_ID_LEN], target[256];
 	struct response r;
 
+	if (route->backend != NULL)
+		classic_attend(&agent);
+	c = send_request(s, route);
 	if (route->backend == NULL) {
 		r = stack_receive(c, "GET");
 		check(r.status == 404, "%s: %d", route->target, r.status);
@@ -86,7 +89,7 @@ longest_whole_segment_prefix_wins(struct stack *s)
 		check_route(s, &routes[i]);
 }
 TEST_EACH_WEB(routing, longest_whole_segment_prefix_wins,
-    .agents = STACK_NO_AGENT, .worker_options = { "--poll-timeout=2s" })
+    .agents = STACK_NO_AGENT)
 
 static void
 own_backends_come_first(struct stack *s)
@@ -108,7 +111,7 @@ own_backends_come_first(struct stack *s)
 		check_route(s, &routes[i]);
 }
 TEST_EACH_WEB(routing, own_backends_come_first, .login = true,
-    .agents = STACK_NO_AGENT, .worker_options = { "--poll-timeout=2s" })
+    .agents = STACK_NO_AGENT)
 
 static void
 anonymous_clients_reach_only_all_users(struct stack *s)
@@ -128,7 +131,7 @@ anonymous_clients_reach_only_all_users(struct stack *s)
 		check_route(s, &routes[i]);
 }
 TEST_EACH_WEB(routing, anonymous_clients_reach_only_all_users,
-    .agents = STACK_NO_AGENT, .worker_options = { "--poll-timeout=2s" })
+    .agents = STACK_NO_AGENT)
 
 static void
 a_login_is_asked_for(struct stack *s)

@@ -102,6 +102,9 @@ stack_start_worker(struct stack *s)
 		process_arg(p, "--workers=%d", s->workers == 0 ? 1 : s->workers);
 		process_arg(p, "--drain-timeout=1s");
 		process_arg(p, "--log-level=debug");
+		/* The test is the agent, and waits for its own polls. */
+		if (s->agents == STACK_NO_AGENT)
+			process_arg(p, "--poll-timeout=200ms");
 		for (int i = 0; s->worker_options[i] != NULL; i++)
 			process_arg(p, "%s", s->worker_options[i]);
 	}
@@ -127,6 +130,7 @@ stack_start_agent(struct stack *s, int n)
 		    backend_port(s->backend));
 		process_arg(p, "--token-file=%s", harness_path("agent.token"));
 		process_arg(p, "--protocol=%s", s->protocol);
+		process_arg(p, "--graceful-shutdown-timeout=1s");
 		process_arg(p, "--log-level=debug");
 		for (int i = 0; s->agent_options[i] != NULL; i++)
 			process_arg(p, "%s", s->agent_options[i]);
@@ -338,26 +342,26 @@ stack_expect(const struct stack *s, const char *target, int status)
 	response_clear(&r);
 }
 
-static bool
-answers_ok(const struct stack *s, const char *target)
+int
+stack_status(const struct stack *s, const char *target)
 {
 	struct response r = stack_get(s, target);
 	int status = r.status;
 
 	response_clear(&r);
-	return status == 200;
+	return status;
 }
 
 void
 stack_wait_healthy(struct stack *s)
 {
-	wait_for(answers_ok(s, ADMIN_MOUNT "healthz"), PATIENCE_MS,
+	wait_for(stack_status(s, ADMIN_MOUNT "healthz") == 200, PATIENCE_MS,
 	    "the worker does not become healthy");
 }
 
 void
 stack_wait_ready(struct stack *s)
 {
-	wait_for(answers_ok(s, "/ready"), PATIENCE_MS,
+	wait_for(stack_status(s, "/ready") == 200, PATIENCE_MS,
 	    "no request comes through");
 }

@@ -86,6 +86,8 @@ struct client *stack_send(const struct stack *s, const char *method,
 /* Reads the response to the method to its end, frees the client. */
 struct response stack_receive(struct client *c, const char *method);
 
+int stack_status(const struct stack *s, const char *target);
+
 /* GET target, which must be answered with this status. */
 void stack_expect(const struct stack *s, const char *target, int status);
 

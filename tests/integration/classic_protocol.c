@@ -1,0 +1,257 @@
+/* classic_protocol.c - the original's wire protocol, as agents that exist
+ * speak it.  The test is the agent. */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/integration/classic.h"
+
+#define OK_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+#define NO_ID "000000000000000000000000000000000000000000000000"
+
+static void
+one_exchange(struct stack *s)
+{
+	struct classic agent = classic_new(s);
+	struct client *c = stack_send(s, "POST", "/a%2Fb?c",
+	    "Content-Length: 5\r\nX-Some: thing\r\n");
+	char id[CLASSIC_ID_LEN], *text, *start;
+	struct response r;
+
+	client_printf(c, "hello");
+	classic_take(&agent, id);
+	check(strlen(id) == 48 && strspn(id, "0123456789abcdef") == 48,
+	    "id: %s", id);
+	r = classic_fetch(&agent, id);
+	text = response_text(&r);
+	check(r.status == 200 && r.whole, "%d", r.status);
+	check(strcmp(response_field(&r, "X-Inverting-Proxy-Request-ID"), id)
+	    == 0, "no request id");
+	start = response_field(&r, "X-Inverting-Proxy-Request-Start-Time");
+	check(start != NULL && strlen(start) == 30 && start[10] == 'T' &&
+	    start[19] == '.' && start[29] == 'Z', "start time: %s", start);
+	check(strncmp(text, "POST /a%2Fb?c HTTP/1.1\r\n", 24) == 0 &&
+	    strcmp(head_field(text, "X-Some", 0), "thing") == 0 &&
+	    strcmp(strstr(text, "\r\n\r\n"), "\r\n\r\nhello") == 0, "%s", text);
+	response_clear(&r);
+	check(classic_post_str(&agent, id, "HTTP/1.1 201 Made\r\n"
+	    "Transfer-Encoding: chunked\r\nTrailer: X-T\r\nX-Answer: 1\r\n\r\n"
+	    "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nX-T: 1\r\n\r\n") == 200, "post");
+	r = stack_receive(c, "POST");
+	check(r.status == 201 && r.whole && strcmp(response_text(&r), "abcde")
+	    == 0 && strcmp(response_field(&r, "X-Answer"), "1") == 0,
+	    "%d %s", r.status, response_text(&r));
+	response_clear(&r);
+	check(classic_post_str(&agent, id, OK_ANSWER) == 404, "again");
+}
+TEST_EACH_WEB(classic_protocol, one_exchange, .agents = STACK_NO_AGENT)
+
+static void
+a_poll_ends_empty_in_time(struct stack *s)
+{
+	struct classic agent = { s->port, "b1", s->agent_token };
+	static char ids[CLASSIC_IDS_MAX][CLASSIC_ID_LEN];
+	long long start = now_ms(), took;
+
+	check(classic_pending(&agent, ids) == 0, "ids out of nowhere");
+	took = now_ms() - start;
+	check(took > 900 && took < 3000, "held for %lld ms", took);
+}
+TEST_EACH_WEB(classic_protocol, a_poll_ends_empty_in_time,
+    .agents = STACK_NO_AGENT, .worker_options = { "--poll-timeout=1s" })
+
+static void
+a_parked_poll_is_woken_at_once(struct stack *s)
+{
+	struct classic agent = { s->port, "b1", s->agent_token };
+	struct client *poll = client_new(s->port), *c;
+	struct response r;
+	long long late;
+
+	classic_send_head(poll, &agent, "GET", "pending", NULL);
+	client_printf(poll, "\r\n");
+	/* The backend is attended once the poll is there. */
+	wait_for(strtol(stack_redis(s, "exists ip:{b:b1}:attended"), NULL, 10)
+	    == 1, PATIENCE_MS, "the poll did not arrive");
+	c = stack_send(s, "GET", "/x", "");
+	response_read_head(poll, "GET", &r, PATIENCE_MS);
+	response_read_content(poll, &r);
+	late = (now_ns() - c->sent_ns) / 1000000;
+	check(r.status == 200 && r.content_len > 40, "%d %s", r.status,
+	    response_text(&r));
+	check(late < 500, "woken after %lld ms", late);
+	response_clear(&r);
+	client_free(poll);
+	client_free(c);
+}
+TEST_EACH_WEB(classic_protocol, a_parked_poll_is_woken_at_once,
+    .agents = STACK_NO_AGENT, .worker_options = { "--poll-timeout=5s" })
+
+static void
+at_most_a_hundred_ids_in_a_list(struct stack *s)
+{
+	enum { MANY = 130 };
+	struct classic agent = classic_new(s);
+	struct client *c[MANY];
+	static char ids[CLASSIC_IDS_MAX][CLASSIC_ID_LEN];
+	size_t got = 0;
+
+	for (size_t i = 0; i < MANY; i++)
+		c[i] = stack_send(s, "GET", "/x", "");
+	wait_for(strtol(stack_redis(s, "llen ip:{b:b1}:queue"), NULL, 10)
+	    == MANY, PATIENCE_MS, "not all queued");
+	while (got < MANY) {
+		size_t n = classic_pending(&agent, ids);
+
+		check(n > 0, "only %zu of %d came", got, MANY);
+		for (size_t i = 0; i < n; i++)
+			check(classic_post_str(&agent, ids[i], OK_ANSWER)
+			    == 200, "post");
+		got += n;
+	}
+	for (size_t i = 0; i < MANY; i++) {
+		struct response r = stack_receive(c[i], "GET");
+
+		check(r.status == 200, "number %zu: %d", i, r.status);
+		response_clear(&r);
+	}
+}
+TEST_EACH_WEB(classic_protocol, at_most_a_hundred_ids_in_a_list,
+    .agents = STACK_NO_AGENT)
+
+static int
+call_status(struct classic *agent, const char *method, const char *call,
+    const char *id)
+{
+	struct client *c = client_new(agent->port);
+	struct response r;
+
+	classic_send_head(c, agent, method, call, id);
+	client_printf(c, "Content-Length: 0\r\n\r\n");
+	response_read_head(c, method, &r, PATIENCE_MS);
+	client_free(c);
+	return r.status;
+}
+
+static void
+wrong_ids_are_refused(struct stack *s)
+{
+	static const struct {
+		const char *id;
+		int status;
+	} ids[] = { { NULL, 400 }, { NO_ID, 404 }, { "x", 404 },
+		{ "../../etc", 404 }, { NO_ID "00", 404 },
+		{ "ABCDEF" "ABCDEFABCDEFABCDEFABCDEFABCDEFABCDEFABCDEF", 404 } };
+	struct classic agent = classic_new(s);
+
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		const char *id = ids[i].id;
+		int fetch = call_status(&agent, "GET", "request", id);
+		int post = call_status(&agent, "POST", "response", id);
+
+		/* an id that can't be one may be called malformed, too */
+		check(fetch == ids[i].status || (id != NULL && fetch == 400),
+		    "fetch of %s: %d", id, fetch);
+		check(post == ids[i].status || (id != NULL && post == 400),
+		    "post to %s: %d", id, post);
+	}
+	agent.backend_id = "nothing";
+	check(call_status(&agent, "GET", "pending", NULL) == 403 ||
+	    call_status(&agent, "GET", "pending", NULL) == 404,
+	    "an unknown backend");
+	agent.backend_id = "";
+	check(call_status(&agent, "GET", "pending", NULL) == 400,
+	    "no backend");
+}
+TEST_EACH_WEB(classic_protocol, wrong_ids_are_refused,
+    .agents = STACK_NO_AGENT)
+
+static void
+the_request_streams_while_it_arrives(struct stack *s)
+{
+	struct classic agent = classic_new(s);
+	struct client *c = stack_send(s, "POST", "/up",
+	    "Content-Length: 10\r\n"), *fetch = client_new(s->port);
+	char id[CLASSIC_ID_LEN];
+	struct response r;
+
+	client_printf(c, "first");
+	classic_take(&agent, id);
+	classic_send_head(fetch, &agent, "GET", "request", id);
+	client_printf(fetch, "\r\n");
+	response_read_head(fetch, "GET", &r, PATIENCE_MS);
+	while (memmem(buf_data(&r.content), buf_len(&r.content), "first", 5)
+	    == NULL)
+		check(response_read_piece(fetch, &r, PATIENCE_MS).len > 0,
+		    "the first bytes are held back");
+	client_printf(c, "other");
+	response_read_content(fetch, &r);
+	check(r.whole && strstr(response_text(&r), "firstother") != NULL,
+	    "%s", response_text(&r));
+	response_clear(&r);
+	client_free(fetch);
+	check(classic_post_str(&agent, id, OK_ANSWER) == 200, "post");
+	r = stack_receive(c, "POST");
+	check(r.status == 200, "%d", r.status);
+	response_clear(&r);
+}
+TEST_EACH_WEB(classic_protocol, the_request_streams_while_it_arrives,
+    .agents = STACK_NO_AGENT)
+
+/* As the existing agent does: the post is opened at once, nothing comes for a
+ * while, then small chunks of what is itself chunked. */
+static void
+a_post_may_wait_and_come_in_crumbs(struct stack *s)
+{
+	static const char answer[] = "HTTP/1.1 200 OK\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n";
+	struct classic agent = classic_new(s);
+	struct client *c = stack_send(s, "GET", "/x", ""),
+	    *post = client_new(s->port);
+	char id[CLASSIC_ID_LEN];
+	struct response r;
+
+	classic_take(&agent, id);
+	classic_send_head(post, &agent, "POST", "response", id);
+	client_printf(post, "Transfer-Encoding: chunked\r\n"
+	    "Content-Type: text/plain\r\n\r\n");
+	r = classic_fetch(&agent, id);
+	check(r.status == 200, "fetch beside an open post: %d", r.status);
+	response_clear(&r);
+	for (size_t i = 0; i < sizeof(answer) - 1; i++)
+		client_printf(post, "1\r\n%c\r\n", answer[i]);
+	client_printf(post, "0\r\n\r\n");
+	response_read_head(post, "POST", &r, PATIENCE_MS);
+	check(r.status == 200, "post: %d", r.status);
+	response_clear(&r);
+	client_free(post);
+	r = stack_receive(c, "GET");
+	check(r.status == 200 && strcmp(response_text(&r), "body") == 0,
+	    "%d %s", r.status, response_text(&r));
+	response_clear(&r);
+}
+TEST_EACH_WEB(classic_protocol, a_post_may_wait_and_come_in_crumbs,
+    .agents = STACK_NO_AGENT)
+
+static void
+anonymous_user_id_is_empty(struct stack *s)
+{
+	struct classic agent = classic_new(s);
+	struct client *c = stack_send(s, "GET", "/x",
+	    "X-Inverting-Proxy-User-ID: root\r\n");
+	char id[CLASSIC_ID_LEN], *user;
+	struct response r;
+
+	classic_take(&agent, id);
+	r = classic_fetch(&agent, id);
+	user = response_field(&r, "X-Inverting-Proxy-User-ID");
+	check(user == NULL || user[0] == '\0', "user %s", user);
+	check(strstr(response_text(&r), "root") == NULL,
+	    "a client's word arrives");
+	response_clear(&r);
+	client_free(c);
+}
+TEST_EACH_WEB(classic_protocol, anonymous_user_id_is_empty,
+    .agents = STACK_NO_AGENT)

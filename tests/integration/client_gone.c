@@ -1,0 +1,105 @@
+/* client_gone.c - when the client has left, the backend's work is stopped, and
+ * nobody else notices. */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/integration/stack.h"
+
+/* Only a web server that watches its client sees it leave before it has
+ * something to write. */
+static void
+while_the_backend_thinks(struct stack *s)
+{
+	struct client *c = stack_send(s, "GET", "/never", "");
+
+	wait_for(backend_count_open(s->backend, "/never") == 1, PATIENCE_MS,
+	    "the request does not arrive");
+	client_free(c);
+	if (web_facts(s)->sees_client_leave)
+		wait_for(backend_count_gone(s->backend, "/never") == 1,
+		    PATIENCE_MS, "the backend's request is not aborted");
+	stack_expect(s, "/ready", 200);
+}
+TEST_EACH(client_gone, while_the_backend_thinks)
+
+static void
+in_the_middle_of_a_download(struct stack *s)
+{
+	struct client *c = stack_send(s, "GET", "/bytes/500000000", "");
+	struct response r;
+
+	response_read_head(c, "GET", &r, 2 * PATIENCE_MS);
+	check(r.status == 200, "%d", r.status);
+	while (r.content_len < 1000000)
+		check(response_read_piece(c, &r, PATIENCE_MS).len > 0,
+		    "the download stops");
+	response_clear(&r);
+	client_reset(c);
+	wait_for(backend_count_gone(s->backend, "/bytes") == 1, PATIENCE_MS,
+	    "the backend goes on sending");
+	stack_expect(s, "/ready", 200);
+}
+TEST_EACH(client_gone, in_the_middle_of_a_download)
+
+static void
+in_the_middle_of_events(struct stack *s)
+{
+	struct client *c = stack_send(s, "GET", "/sse/100000/20", "");
+	struct response r;
+
+	wait_for(backend_count_open(s->backend, "/sse") == 1, PATIENCE_MS,
+	    "the request does not arrive");
+	if (strcmp(s->protocol, "classic") != 0 ||
+	    web_facts(s)->streams_classic) {
+		response_read_head(c, "GET", &r, PATIENCE_MS);
+		response_read_piece(c, &r, PATIENCE_MS);
+		response_clear(&r);
+		client_free(c);
+		wait_for(backend_count_gone(s->backend, "/sse") == 1,
+		    PATIENCE_MS, "the backend goes on sending");
+	} else {
+		client_free(c);
+	}
+	stack_expect(s, "/ready", 200);
+}
+TEST_EACH(client_gone, in_the_middle_of_events)
+
+/* The content breaks off: the backend must not take it for whole. */
+static void
+in_the_middle_of_an_upload(struct stack *s)
+{
+	struct client *c = stack_send(s, "POST", "/hash",
+	    "Content-Length: 1000000\r\n");
+
+	client_send_pattern(c, 300000, false);
+	wait_for(backend_count(s->backend, "/hash") == 1, PATIENCE_MS,
+	    "the request does not arrive");
+	client_reset(c);
+	wait_for(backend_count_gone(s->backend, "/hash") == 1, PATIENCE_MS,
+	    "the backend still waits for content");
+	check(!backend_request(s->backend, "/hash", 0)->content_whole,
+	    "the backend took half for the whole");
+	stack_expect(s, "/ready", 200);
+}
+TEST_EACH(client_gone, in_the_middle_of_an_upload)
+
+static void
+before_an_agent_took_it(struct stack *s)
+{
+	struct client *c;
+
+	process_stop(s->agent[0]);
+	for (int i = 0; i < 20; i++) {
+		c = stack_send(s, "POST", "/hash", "Content-Length: 0\r\n");
+		client_free(c);
+	}
+	stack_start_agent(s, 0);
+	stack_wait_ready(s);
+	if (web_facts(s)->sees_client_leave)
+		check(backend_count(s->backend, "/hash") < 20,
+		    "all were given to the backend though nobody waits");
+}
+TEST_EACH_WEB(client_gone, before_an_agent_took_it)

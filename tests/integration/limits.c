@@ -1,0 +1,127 @@
+/* limits.c - everything is bounded, and over a bound is a clear status. */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/integration/classic.h"
+
+static void
+a_full_queue_is_503_at_once(struct stack *s)
+{
+	struct client *c[10];
+	struct response r;
+	int waiting = 0, refused = 0;
+
+	classic_new(s);
+	for (int i = 0; i < 10; i++)
+		c[i] = stack_send(s, "GET", "/x", "");
+	for (int i = 0; i < 10; i++) {
+		response_read_head(c[i], "GET", &r, PATIENCE_MS);
+		if (r.status == 503) {
+			refused++;
+			check(response_field(&r, "Retry-After") != NULL,
+			    "no Retry-After");
+		}
+		waiting += r.status == 504;
+		response_clear(&r);
+		client_free(c[i]);
+	}
+	check(refused == 6 && waiting == 4, "%d refused, %d waited", refused,
+	    waiting);
+}
+TEST_EACH_WEB(limits, a_full_queue_is_503_at_once, .agents = STACK_NO_AGENT,
+    .worker_options = { "--queue-limit=4", "--queue-timeout=2s" })
+
+static void
+waiting_too_long_in_the_queue_is_504(struct stack *s)
+{
+	long long start;
+
+	classic_new(s);
+	start = now_ms();
+	stack_expect(s, "/x", 504);
+	check(now_ms() - start >= 900 && now_ms() - start < 3000,
+	    "after %lld ms", now_ms() - start);
+	/* ... and it is taken out of the queue */
+	check(strtol(stack_redis(s, "llen ip:{b:b1}:queue"), NULL, 10) == 0,
+	    "it is still queued");
+}
+TEST_EACH_WEB(limits, waiting_too_long_in_the_queue_is_504,
+    .agents = STACK_NO_AGENT, .worker_options = { "--queue-timeout=1s" })
+
+static void
+a_backend_without_agent_is_503(struct stack *s)
+{
+	long long start = now_ms();
+	struct response r = stack_get(s, "/x");
+
+	check(r.status == 503 && response_field(&r, "Retry-After") != NULL,
+	    "%d", r.status);
+	check(now_ms() - start < 1000, "after %lld ms", now_ms() - start);
+	response_clear(&r);
+}
+TEST_EACH_WEB(limits, a_backend_without_agent_is_503,
+    .agents = STACK_NO_AGENT)
+
+static void
+an_absent_agent_is_noticed(struct stack *s)
+{
+	process_stop(s->agent[0]);
+	wait_for(stack_status(s, "/ready") == 503, PATIENCE_MS,
+	    "the absence is not noticed");
+	stack_start_agent(s, 0);
+	stack_wait_ready(s);
+}
+TEST_EACH_WEB(limits, an_absent_agent_is_noticed, .worker_options = {
+    "--agent-absence=1s", "--queue-timeout=500ms" })
+
+/* A request waits for an agent that is briefly away. */
+static void
+a_request_waits_for_its_agent(struct stack *s)
+{
+	struct client *c;
+	struct response r;
+
+	process_stop(s->agent[0]);
+	c = stack_send(s, "POST", "/hash", "Content-Length: 5\r\n");
+	client_printf(c, "hello");
+	wait_for(strtol(stack_redis(s, "llen ip:{b:b1}:queue"), NULL, 10) == 1,
+	    PATIENCE_MS, "it does not wait");
+	stack_start_agent(s, 0);
+	r = stack_receive(c, "POST");
+	check(r.status == 200, "%d", r.status);
+	response_clear(&r);
+}
+TEST_EACH(limits, a_request_waits_for_its_agent)
+
+static void
+no_backend_is_404(struct stack *s)
+{
+	admin(s, "backend", "remove", "b1");
+	wait_for(stack_status(s, "/x") == 404, 1500,
+	    "a removed backend is not 404");
+}
+TEST_EACH_WEB(limits, no_backend_is_404, .agents = STACK_NO_AGENT)
+
+/* More at once than the agent takes: the rest waits its turn. */
+static void
+more_than_the_agent_takes_wait_their_turn(struct stack *s)
+{
+	enum { MANY = 30 };
+	struct client *c[MANY];
+
+	for (int i = 0; i < MANY; i++)
+		c[i] = stack_send(s, "GET", "/slow/50", "");
+	for (int i = 0; i < MANY; i++) {
+		struct response r = stack_receive(c[i], "GET");
+
+		check(r.status == 200, "number %d: %d", i, r.status);
+		check(backend_count_open(s->backend, "/slow") <= 4,
+		    "more than four at once");
+		response_clear(&r);
+	}
+}
+TEST_EACH(limits, more_than_the_agent_takes_wait_their_turn,
+    .agent_options = { "--max-in-flight=4" })
