@@ -136,6 +136,8 @@ scan_record(struct record_scan *scan, unsigned type, unsigned id,
 		record->kind = RECORD_STALE;
 		return WIRE_DONE;
 	}
+	if (scan->state == RECORD_SCAN_WAITS_FOR_BEGIN)
+		return fail(scan, WIRE_MALFORMED, "no BEGIN_REQUEST");
 	if (id != scan->id)
 		return fail(scan, WIRE_UNSUPPORTED,
 		    "a second request on a busy connection");
