@@ -1,0 +1,237 @@
+/* classic.c - the classic protocol: asking for work.
+ * One poll waits at the proxy for each backend. */
+#include "config.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "agent/classic.h"
+#include "agent/classic_private.h"
+#include "agent/link.h"
+#include "common/log.h"
+
+enum {
+	/* The proxy holds a poll for 30 s; later it has lost it, or we
+	 * the proxy. */
+	POLL_TIMEOUT_MS = 45 * 1000,
+	ANSWER_MAX = 1024 * 1024,
+	ID_MAX = 1024,
+	TAKEN_COUNT = 16 * 1024,
+};
+
+struct classic_poll {
+	struct classic *classic;
+	const struct backend *backend;
+	struct link link;
+	struct transfer *transfer;	/* NULL: not polling */
+	struct buf answer;
+	ev_timer retry;
+};
+
+static bool
+on_answer(void *arg, struct span content)
+{
+	struct classic_poll *poll = arg;
+
+	/* What is too much is not JSON either. */
+	if (buf_append_span(&poll->answer, content) != 0)
+		buf_clear(&poll->answer);
+	return true;
+}
+
+static void
+take_id(struct classic_poll *poll, struct span id)
+{
+	struct classic *c = poll->classic;
+
+	if (id.len == 0 || id.len > ID_MAX || !field_value_is_valid(id)) {
+		log_warn(NULL, "%s: an exchange id that can't be used",
+		    poll->link.what);
+		return;
+	}
+	if (recent_has(c->taken, id)) {
+		log_debug(NULL, "%.*s was taken already", (int)id.len,
+		    id.data);
+		return;
+	}
+	recent_add(c->taken, id);
+	classic_exchange_start(c, poll->backend, id);
+}
+
+/* An array of ids; null, [] and nothing at all say that none is pending. */
+static bool
+take_answer(struct classic_poll *poll)
+{
+	struct span text = buf_span(&poll->answer);
+	json_t *list, *id;
+	size_t i;
+	bool ok;
+
+	while (text.len > 0 && (*text.data == ' ' || *text.data == '\n' ||
+	    *text.data == '\r' || *text.data == '\t')) {
+		text.data++;
+		text.len--;
+	}
+	if (text.len == 0)
+		return true;
+	list = json_loadb(text.data, text.len, JSON_DECODE_ANY, NULL);
+	ok = json_is_array(list) || json_is_null(list);
+	json_array_foreach(list, i, id)
+		if (json_is_string(id))
+			take_id(poll, span_of(json_string_value(id),
+			    json_string_length(id)));
+	json_decref(list);
+	return ok;
+}
+
+static void
+poll_failed(struct classic_poll *poll, int status, const char *why)
+{
+	struct agent *agent = poll->classic->agent;
+
+	if (status == 401)
+		proxy_refused(agent->proxy);
+	ev_timer_stop(agent->loop, &poll->retry);
+	ev_timer_set(&poll->retry, link_failed(&poll->link, status, why), 0.);
+	ev_timer_start(agent->loop, &poll->retry);
+}
+
+static void
+on_polled(void *arg, const struct transfer_result *result)
+{
+	struct classic_poll *poll = arg;
+	struct agent *agent = poll->classic->agent;
+
+	poll->transfer = NULL;
+	poll->classic->has_changed = true;
+	if (result->outcome != TRANSFER_COMPLETE) {
+		poll_failed(poll, 0, result->why);
+	} else if (result->status != 200) {
+		poll_failed(poll, result->status, NULL);
+	} else if (!take_answer(poll)) {
+		poll_failed(poll, 0, "the answer is not a JSON array: is "
+		    "--proxy the address of an agent mount?");
+	} else {
+		link_worked(&poll->link);
+		agent->served(agent);
+	}
+	buf_clear(&poll->answer);
+}
+
+static const struct transfer_handler poll_handler = {
+	.content = on_answer,
+	.done = on_polled,
+};
+
+static void
+poll_start(struct classic_poll *poll)
+{
+	struct transfer_request request = {
+		.method = span_str("GET"),
+		.timeout_ms = POLL_TIMEOUT_MS,
+		.may_repeat = true,
+	};
+	struct fields fields;
+
+	fields_init(&fields);
+	proxy_add_field(&fields, "X-Inverting-Proxy-Backend-ID",
+	    span_str(poll->backend->id));
+	poll->transfer = proxy_start(poll->classic->agent->proxy,
+	    PROXY_PENDING, &request, &fields, &poll_handler, poll);
+	fields_clear(&fields);
+}
+
+static void
+on_retry(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct classic_poll *poll = timer->data;
+
+	(void)loop;
+	(void)revents;
+	poll->classic->has_changed = true;
+}
+
+void
+classic_turn(struct classic *c)
+{
+	struct agent *agent = c->agent;
+
+	if (!c->has_changed)
+		return;
+	c->has_changed = false;
+	for (size_t i = 0; i < agent->backend_count; i++) {
+		struct classic_poll *poll = &c->polls[i];
+		bool may_poll = c->is_active && !agent->is_draining &&
+		    poll->backend->is_healthy && proxy_is_ready(agent->proxy);
+
+		if (!may_poll) {
+			transfer_abort(poll->transfer);
+			poll->transfer = NULL;
+		} else if (poll->transfer == NULL && agent_room(agent) > 0 &&
+		    !ev_is_active(&poll->retry)) {
+			poll_start(poll);
+		}
+	}
+}
+
+void
+classic_changed(struct classic *c)
+{
+	/* A new credential or a healthy backend is worth a try at once. */
+	for (size_t i = 0; i < c->agent->backend_count; i++)
+		ev_timer_stop(c->agent->loop, &c->polls[i].retry);
+	c->has_changed = true;
+}
+
+void
+classic_set_active(struct classic *c, bool active)
+{
+	c->is_active = active;
+	c->has_changed = true;
+}
+
+bool
+classic_is_idle(const struct classic *c)
+{
+	return c->exchanges == NULL;
+}
+
+struct classic *
+classic_new(struct agent *agent)
+{
+	struct classic *c = calloc(1, sizeof(*c));
+
+	if (c == NULL || (c->polls = calloc(agent->backend_count,
+	    sizeof(*c->polls))) == NULL)
+		fatal("out of memory");
+	c->agent = agent;
+	c->taken = recent_new(TAKEN_COUNT);
+	for (size_t i = 0; i < agent->backend_count; i++) {
+		struct classic_poll *poll = &c->polls[i];
+
+		poll->classic = c;
+		poll->backend = agent->backends[i];
+		link_init(&poll->link, poll->backend->id, 1);
+		buf_init(&poll->answer, ANSWER_MAX);
+		ev_timer_init(&poll->retry, on_retry, 0., 0.);
+		poll->retry.data = poll;
+	}
+	return c;
+}
+
+void
+classic_free(struct classic *c)
+{
+	if (c == NULL)
+		return;
+	while (c->exchanges != NULL)
+		classic_exchange_free(c->exchanges);
+	for (size_t i = 0; i < c->agent->backend_count; i++) {
+		transfer_abort(c->polls[i].transfer);
+		ev_timer_stop(c->agent->loop, &c->polls[i].retry);
+		buf_clear(&c->polls[i].answer);
+	}
+	recent_free(c->taken);
+	free(c->polls);
+	free(c);
+}

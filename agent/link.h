@@ -1,0 +1,25 @@
+/* link.h - is the proxy there?  Says a loss once and the return once, and how
+ * long to wait before the next try. */
+#ifndef AGENT_LINK_H
+#define AGENT_LINK_H
+
+#include <stdbool.h>
+
+struct link {
+	const char *what;	/* borrowed: "proxy", a backend's id */
+	long first_delay_ms;
+	unsigned failures;	/* in a row */
+	int status;		/* that the last failure had, 0: none */
+};
+
+void link_init(struct link *l, const char *what, long first_delay_ms);
+
+/* A call failed: with this status, or without one and `why`.  Returns how many
+ * seconds to wait: doubling from the first delay to 3 s, give or take a
+ * tenth. */
+double link_failed(struct link *l, int status, const char *why);
+
+/* A call worked. */
+void link_worked(struct link *l);
+
+#endif
