@@ -43,6 +43,19 @@ lighttpd               the web server'
 packages_apache='
 apache2-bin            the web server'
 
+packages_tests='
+libcriterion-dev       the frame of the tests
+lighttpd-mod-openssl   TLS in lighttpd
+openssl                certificates for the tests'
+
+packages_ci='
+clang                  the other compiler
+libclang-rt-14-dev     its sanitizers
+valgrind               memory checks without a rebuild
+shellcheck             checks the scripts
+mandoc                 checks the manual pages
+xz-utils               make distcheck'
+
 package_is_installed() {
 	status=$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) &&
 	    test "$status" = installed
@@ -121,7 +134,7 @@ setup_step() {
 	say "$setup_name"
 	if ! "$@" >"$setup_log" 2>&1 </dev/null; then
 		test -z "${CI-}" || tail -n 60 "$setup_log" >&2
-		error=$(grep -m 1 -E 'rror:|rror [0-9]|annot|o rule' "$setup_log")
+		error=$(grep -m 1 -E 'undefined reference|rror:|rror [0-9]|annot|o rule' "$setup_log")
 		die "$setup_name failed: ${error:-no message}; the whole of" \
 		    "it is in $setup_log"
 	fi
