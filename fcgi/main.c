@@ -22,6 +22,7 @@
 enum {
 	EXIT_USAGE = 2,
 	LISTEN_BACKLOG = 4096,
+	OTHER_DESCRIPTORS = 64,	/* Redis, the log, epoll, the socket */
 	/* A worker that ended sooner than this after its start is started
 	 * again only after a pause. */
 	TOO_SOON_SECONDS = 1,
@@ -54,21 +55,24 @@ open_log(const struct settings *settings)
 	}
 }
 
-/* As many descriptors as connections may need. */
+/* As many descriptors as connections may need; else fewer connections. */
 static void
-raise_descriptor_limit(const struct settings *settings)
+raise_descriptor_limit(struct settings *settings)
 {
 	struct rlimit limit;
-	rlim_t wanted = (rlim_t)settings->max_connections + 64;
+	rlim_t wanted = (rlim_t)settings->max_connections + OTHER_DESCRIPTORS;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
 		return;
 	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-	if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
-		log_warn(NULL, "only %llu descriptors are allowed, "
-		    "--max-connections needs %llu (ulimit -n)",
-		    (unsigned long long)limit.rlim_cur,
-		    (unsigned long long)wanted);
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= wanted)
+		return;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	settings->max_connections = (long)limit.rlim_cur - OTHER_DESCRIPTORS;
+	log_warn(NULL, "only %llu descriptors are allowed: --max-connections "
+	    "is lowered to %ld", (unsigned long long)limit.rlim_cur,
+	    settings->max_connections);
 }
 
 /* The socket to serve; -1: there is none, but a CGI environment. */

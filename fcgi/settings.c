@@ -23,7 +23,7 @@ static const struct option options[] = {
 	    .help = "Processes on the one socket; each is an event loop. More "
 	    "than one for each core does not help." },
 	{ .name = "max-connections", .type = OPTION_INTEGER,
-	    .offset = AT(max_connections), .fallback = "20000", .min = 16,
+	    .offset = AT(max_connections), .fallback = "16384", .min = 16,
 	    .max = 1000000, .value_name = "N",
 	    .help = "FastCGI connections for each process: clients that wait "
 	    "and agents' polls. Above it new ones wait in the backlog." },
