@@ -1,0 +1,169 @@
+/* agent_killed.c - an agent dies with exchanges in hand: what was not begun or
+ * may be repeated goes to another agent, the rest is 502, nothing hangs. */
+#include "config.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/integration/classic.h"
+
+#define LEASE "--lease=1s"
+
+/* Answers the second time only. */
+static void
+second_time(struct backend_connection *c, void *arg)
+{
+	const char *target = c->request->target;
+
+	(void)arg;
+	if (backend_count(c->backend, target) == 1)
+		backend_wait_gone(c, 20000);
+	else
+		backend_printf(c, "HTTP/1.1 200 OK\r\n"
+		    "Content-Length: 6\r\n\r\nsecond");
+}
+
+static void
+idempotent_requests_are_done_again(struct stack *s)
+{
+	struct client *c;
+	struct response r;
+
+	backend_script(s->backend, "/again", second_time, NULL);
+	c = stack_send(s, "GET", "/again", "");
+	wait_for(backend_count(s->backend, "/again") == 1, PATIENCE_MS,
+	    "the request does not arrive");
+	process_kill(s->agent[0]);
+	stack_start_agent(s, 1);
+	r = stack_receive(c, "GET");
+	check(r.status == 200 && strcmp(response_text(&r), "second") == 0,
+	    "%d %s", r.status, response_text(&r));
+	check(backend_count(s->backend, "/again") == 2, "%zu executions",
+	    backend_count(s->backend, "/again"));
+	response_clear(&r);
+}
+TEST_EACH(agent_killed, idempotent_requests_are_done_again,
+    .worker_options = { LEASE })
+
+static void
+a_begun_post_is_502(struct stack *s)
+{
+	struct client *c = stack_send(s, "POST", "/never",
+	    "Content-Length: 0\r\n");
+	long long start;
+	struct response r;
+
+	wait_for(backend_count(s->backend, "/never") == 1, PATIENCE_MS,
+	    "the request does not arrive");
+	process_kill(s->agent[0]);
+	start = now_ms();
+	stack_start_agent(s, 1);
+	r = stack_receive(c, "POST");
+	check(r.status == 502, "%d", r.status);
+	check(now_ms() - start < 5000, "after %lld ms", now_ms() - start);
+	check(backend_count(s->backend, "/never") == 1, "done twice");
+	response_clear(&r);
+}
+TEST_EACH(agent_killed, a_begun_post_is_502, .worker_options = { LEASE })
+
+static void
+a_response_that_had_begun_is_cut(struct stack *s)
+{
+	struct client *c = stack_send(s, "GET", "/sse/1000/50", "");
+	struct response r;
+
+	if (strcmp(s->protocol, "classic") == 0 &&
+	    !web_facts(s)->streams_classic) {
+		client_free(c);	/* nothing had begun for this client */
+		return;
+	}
+	response_read_head(c, "GET", &r, PATIENCE_MS);
+	check(response_read_piece(c, &r, PATIENCE_MS).len > 0, "no event");
+	process_kill(s->agent[0]);
+	response_read_content(c, &r);
+	check(r.ended && !r.whole, "a clean end");
+	response_clear(&r);
+	client_free(c);
+}
+TEST_EACH(agent_killed, a_response_that_had_begun_is_cut,
+    .worker_options = { LEASE })
+
+/* Handed out but never fetched: any method goes to the next agent. */
+static void
+what_was_not_fetched_goes_on(struct stack *s)
+{
+	struct classic agent = classic_new(s);
+	struct client *c = stack_send(s, "POST", "/hash",
+	    "Content-Length: 5\r\n");
+	char id[CLASSIC_ID_LEN];
+	struct response r;
+
+	client_printf(c, "hello");
+	classic_take(&agent, id);	/* and nothing else from this agent */
+	stack_start_agent(s, 0);
+	r = stack_receive(c, "POST");
+	check(r.status == 200, "%d %s", r.status, response_text(&r));
+	check(backend_count(s->backend, "/hash") == 1, "%zu executions",
+	    backend_count(s->backend, "/hash"));
+	response_clear(&r);
+	/* The lost one comes late. */
+	check(classic_post_str(&agent, id, "HTTP/1.1 200 OK\r\n"
+	    "Content-Length: 4\r\n\r\nlate") == 404, "a late answer is taken");
+}
+TEST_EACH(agent_killed, what_was_not_fetched_goes_on,
+    .agents = STACK_NO_AGENT, .worker_options = { LEASE })
+
+/* Stopped for longer than its lease, and then continued. */
+static void
+a_sleeper_harms_nobody_when_it_wakes(struct stack *s)
+{
+	struct client *c;
+	struct response r;
+
+	backend_script(s->backend, "/again", second_time, NULL);
+	c = stack_send(s, "GET", "/again", "");
+	wait_for(backend_count(s->backend, "/again") == 1, PATIENCE_MS,
+	    "the request does not arrive");
+	process_signal(s->agent[0], SIGSTOP);
+	stack_start_agent(s, 1);
+	r = stack_receive(c, "GET");
+	check(r.status == 200 && strcmp(response_text(&r), "second") == 0,
+	    "%d %s", r.status, response_text(&r));
+	response_clear(&r);
+	process_signal(s->agent[0], SIGCONT);
+	for (int i = 0; i < 20; i++)
+		stack_expect(s, "/ready", 200);
+}
+TEST_EACH(agent_killed, a_sleeper_harms_nobody_when_it_wakes,
+    .worker_options = { LEASE })
+
+/* A hundred in flight, a second agent beside: all are decided. */
+static void
+everything_is_decided(struct stack *s)
+{
+	enum { MANY = 60 };
+	struct client *c[MANY];
+	int ok = 0, bad = 0;
+
+	for (int i = 0; i < MANY; i++)
+		c[i] = stack_send(s, i % 3 == 0 ? "POST" : "GET", "/slow/400",
+		    i % 3 == 0 ? "Content-Length: 0\r\n" : "");
+	wait_for(backend_count(s->backend, "/slow") > 10, PATIENCE_MS,
+	    "nothing is done");
+	process_kill(s->agent[0]);
+	for (int i = 0; i < MANY; i++) {
+		struct response r = stack_receive(c[i], "GET");
+
+		ok += r.status == 200;
+		bad += r.status == 502 && i % 3 == 0;
+		check(r.status == 200 || (r.status == 502 && i % 3 == 0),
+		    "number %d: %d %s", i, r.status, response_text(&r));
+		response_clear(&r);
+	}
+	check(ok + bad == MANY && ok >= MANY * 2 / 3, "%d ok, %d 502", ok,
+	    bad);
+}
+TEST_EACH(agent_killed, everything_is_decided, .agents = 2,
+    .worker_options = { LEASE })

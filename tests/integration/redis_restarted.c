@@ -1,0 +1,138 @@
+/* redis_restarted.c - while Redis is away everybody is told so in bounded
+ * time; when it is back everything goes on by itself. */
+#include "config.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/integration/classic.h"
+
+/* What is there now is there again after a restart. */
+static char *
+save(struct stack *s)
+{
+	free(stack_redis(s, "save"));
+	return harness_path("dump.rdb");
+}
+
+static void
+clients_and_agents_get_503(struct stack *s)
+{
+	struct classic agent = { s->port, "b1", s->agent_token };
+	struct client *c;
+	struct response r;
+	long long start;
+
+	process_kill(s->redis);
+	start = now_ms();
+	r = stack_get(s, "/ready");
+	check(r.status == 503 && response_field(&r, "Retry-After") != NULL,
+	    "client: %d", r.status);
+	response_clear(&r);
+	c = client_new(s->port);
+	classic_send_head(c, &agent, "GET", "pending", NULL);
+	client_printf(c, "\r\n");
+	r = stack_receive(c, "GET");
+	check(r.status == 503 && response_field(&r, "Retry-After") != NULL,
+	    "agent: %d", r.status);
+	response_clear(&r);
+	check(stack_status(s, ADMIN_MOUNT "healthz") == 503, "healthz");
+	check(now_ms() - start < 5000, "after %lld ms", now_ms() - start);
+}
+TEST_EACH_WEB(redis_restarted, clients_and_agents_get_503)
+
+static void
+everything_goes_on_by_itself(struct stack *s)
+{
+	long long back;
+
+	save(s);
+	for (int i = 0; i < 3; i++) {
+		process_kill(s->redis);
+		wait_for(stack_status(s, "/ready") == 503, PATIENCE_MS,
+		    "not noticed");
+		stack_start_redis(s);
+		back = now_ms();
+		stack_wait_ready(s);
+		check(now_ms() - back < 6000, "ready after %lld ms",
+		    now_ms() - back);
+	}
+	for (int i = 0; i < 20; i++)
+		stack_expect(s, "/bytes/100000", 200);
+}
+TEST_EACH(redis_restarted, everything_goes_on_by_itself, .workers = 2)
+
+static void
+in_the_middle_of_a_body(struct stack *s)
+{
+	struct client *c = stack_send(s, "GET", "/bytes/200000000", "");
+	struct response r;
+
+	save(s);
+	response_read_head(c, "GET", &r, 2 * PATIENCE_MS);
+	check(r.status == 200, "%d", r.status);
+	while (r.content_len < 1000000)
+		check(response_read_piece(c, &r, PATIENCE_MS).len > 0,
+		    "the download stops");
+	process_kill(s->redis);
+	stack_start_redis(s);
+	/* Whole and right, or visibly cut; never hung, never wrong. */
+	response_read_content(c, &r);
+	check(!r.whole || r.hash == hash_pattern(200000000),
+	    "content was lost silently");
+	response_clear(&r);
+	client_free(c);
+	stack_wait_ready(s);
+}
+TEST_EACH(redis_restarted, in_the_middle_of_a_body, .workers = 2)
+
+static void
+connections_and_scripts_are_lost(struct stack *s)
+{
+	for (int i = 0; i < 5; i++) {
+		free(stack_redis(s, "script flush"));
+		free(stack_redis(s, "client kill type normal"));
+		free(stack_redis(s, "client kill type pubsub"));
+		stack_wait_ready(s);
+	}
+	for (int i = 0; i < 20; i++)
+		stack_expect(s, "/ready", 200);
+}
+TEST_EACH(redis_restarted, connections_and_scripts_are_lost, .workers = 2)
+
+static void
+a_redis_that_hangs_counts_as_lost(struct stack *s)
+{
+	struct response r;
+
+	process_signal(s->redis, SIGSTOP);
+	r = stack_get(s, "/ready");
+	/* With a parked agent in the same worker it may even be served. */
+	check(r.status == 503 || r.status == 200 || r.status == 504, "%d",
+	    r.status);
+	response_clear(&r);
+	wait_for(stack_status(s, ADMIN_MOUNT "healthz") == 503, PATIENCE_MS,
+	    "not noticed");
+	process_signal(s->redis, SIGCONT);
+	stack_wait_healthy(s);
+	stack_wait_ready(s);
+}
+TEST_EACH(redis_restarted, a_redis_that_hangs_counts_as_lost,
+    .worker_options = { "--redis-timeout=500ms" })
+
+/* A worker that starts first waits for it. */
+static void
+a_worker_may_start_before_redis(struct stack *s)
+{
+	save(s);
+	process_stop(s->worker);
+	process_kill(s->redis);
+	stack_start_worker(s);
+	check(stack_status(s, "/ready") == 503, "%d",
+	    stack_status(s, "/ready"));
+	stack_start_redis(s);
+	stack_wait_ready(s);
+}
+TEST_EACH_WEB(redis_restarted, a_worker_may_start_before_redis)

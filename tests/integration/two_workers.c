@@ -1,0 +1,86 @@
+/* two_workers.c - any worker takes any call: clients and agents meet through
+ * Redis, and one that dies takes only its own clients with it. */
+#include "config.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/integration/stack.h"
+
+static void
+any_worker_serves_any_call(struct stack *s)
+{
+	struct client *c[60];
+
+	for (unsigned i = 0; i < 60; i++) {
+		char target[64];
+
+		snprintf(target, sizeof(target), "/bytes/%u", i * 5003);
+		c[i] = stack_send(s, "GET", target, "");
+	}
+	for (unsigned i = 0; i < 60; i++) {
+		struct response r = stack_receive(c[i], "GET");
+
+		check(r.status == 200 && r.whole &&
+		    r.hash == hash_pattern(i * 5003), "number %u: %d, %llu", i,
+		    r.status, r.content_len);
+		response_clear(&r);
+	}
+}
+TEST_EACH(two_workers, any_worker_serves_any_call, .workers = 3)
+
+static void
+uploads_cross_workers(struct stack *s)
+{
+	for (int i = 0; i < 10; i++) {
+		struct client *c = stack_send(s, "POST", "/hash",
+		    "Content-Length: 700000\r\n");
+		struct response r;
+		char want[64];
+
+		client_send_pattern(c, 700000, false);
+		r = stack_receive(c, "POST");
+		snprintf(want, sizeof(want), "700000 %016llx\n",
+		    (unsigned long long)hash_pattern(700000));
+		check(r.status == 200 && strcmp(response_text(&r), want) == 0,
+		    "%d %s", r.status, response_text(&r));
+		response_clear(&r);
+	}
+}
+TEST_EACH(two_workers, uploads_cross_workers, .workers = 3)
+
+/* Killed under load: its clients see a break or an error, all others are
+ * served, the parent starts another one. */
+static void
+one_that_is_killed_takes_only_its_own(struct stack *s)
+{
+	enum { MANY = 40 };
+	struct client *c[MANY];
+	pid_t child[8], again[8];
+	int served = 0;
+
+	check(process_children(s->worker, child, 8) == 2, "not two workers");
+	for (int i = 0; i < MANY; i++)
+		c[i] = stack_send(s, "GET", "/slow/500", "");
+	wait_for(backend_count(s->backend, "/slow") > MANY / 2, PATIENCE_MS,
+	    "nothing arrives");
+	kill(child[0], SIGKILL);
+	for (int i = 0; i < MANY; i++) {
+		struct response r = stack_receive(c[i], "GET");
+
+		check(r.status == 200 || r.status >= 500 || !r.whole,
+		    "number %d: %d", i, r.status);
+		served += r.status == 200 && r.whole;
+		response_clear(&r);
+	}
+	check(served > 0, "nobody was served");
+	wait_for(process_children(s->worker, again, 8) == 2 &&
+	    again[0] != child[0] && again[1] != child[0], PATIENCE_MS,
+	    "the parent does not start another");
+	stack_wait_ready(s);
+	for (int i = 0; i < 30; i++)
+		stack_expect(s, "/ready", 200);
+}
+TEST_EACH(two_workers, one_that_is_killed_takes_only_its_own, .workers = 2)
