@@ -186,5 +186,11 @@ record_scan_next(struct record_scan *scan, struct span bytes,
 	record->len = HEADER_LEN + record->content_len + header[6];
 	if (bytes.len < record->len)
 		return WIRE_MORE;
+	/* libfcgi takes this padding for the next header.  No web server pads
+	 * what is a multiple of 8 bytes already. */
+	if (header[6] > 0 && (type == TYPE_BEGIN_REQUEST ||
+	    (type == TYPE_PARAMS && record->content_len == 0)))
+		return fail(scan, WIRE_UNSUPPORTED,
+		    "padding of BEGIN_REQUEST or of empty PARAMS");
 	return scan_record(scan, type, id, header + HEADER_LEN, record);
 }

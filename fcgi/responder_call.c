@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/log.h"
 #include "fcgi/responder_private.h"
@@ -52,7 +53,15 @@ call_read(struct call *call, void *into, size_t len)
 	if (len == 0)
 		return 0;
 	if (call->fastcgi != NULL) {
-		fastcgi_read(call->fastcgi, c, into, len);
+		if (!fastcgi_read(call->fastcgi, c, into, len)) {
+			/* Not from in here: as if the peer had closed. */
+			log_error(NULL, "closing a FastCGI connection: "
+			    "libfcgi does not find its content");
+			shutdown(c->fd, SHUT_RDWR);
+			conn_discard_content(c);
+			conn_watch_readable(c);
+			return 0;
+		}
 	} else {
 		memcpy(into, buf_data(&c->in), len);
 		buf_drain(&c->in, len);

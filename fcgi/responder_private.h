@@ -137,8 +137,10 @@ void fastcgi_start(void);
 struct fastcgi *fastcgi_accept(struct conn *c);
 char *const *fastcgi_params(const struct fastcgi *f);
 
-/* Takes exactly len bytes of content, of which there must be as many. */
-void fastcgi_read(struct fastcgi *f, struct conn *c, void *into, size_t len);
+/* Takes exactly len bytes of content, of which there must be as many.  false:
+ * libfcgi reads the records in another way than record.c. */
+bool fastcgi_read(struct fastcgi *f, struct conn *c, void *into, size_t len)
+    WIRE_MUSTCHECK;
 
 /* No content is left: gives up the memory for reading it. */
 void fastcgi_content_ended(struct fastcgi *f);

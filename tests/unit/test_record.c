@@ -135,6 +135,11 @@ Test(record, refuses_what_breaks_the_rules)
 		{ TEXT(HEAD "\1\5\0\2\0\0\0\0"), WIRE_UNSUPPORTED },
 		{ TEXT(WHOLE STDIN_3), WIRE_MALFORMED },
 		{ TEXT(HEAD "\1\10\0\1\0\0\0\0"), WIRE_MALFORMED },
+		/* padding that libfcgi does not skip */
+		{ TEXT("\1\1\0\1\0\10\1\0" "\0\1\1\0\0\0\0\0" "P"),
+		    WIRE_UNSUPPORTED },
+		{ TEXT(BEGIN PARAMS "\1\4\0\1\0\0\1\0" "P"),
+		    WIRE_UNSUPPORTED },
 		/* params whose lengths lie */
 		{ TEXT(BEGIN "\1\4\0\1\0\3\0\0" "\1\2A" PARAMS_END),
 		    WIRE_MALFORMED },
