@@ -21,6 +21,11 @@ enum {
 	READ_MAX = 64 * 1024,
 };
 
+/* Frames for an agent between two calls wait this long for the next one to
+ * come here; then they go to Redis, where every worker finds them. */
+static const double outbox_seconds = 0.003;
+static const double outbox_recent_seconds = 0.1;
+
 static const char content_type[] = "application/vnd.inverting-proxy.frames";
 
 struct native_call {
@@ -51,6 +56,8 @@ struct session {
 	unsigned char instance[AGENT_INSTANCE_LEN];
 	TAILQ_HEAD(, native_call) parked;
 	struct watch *mail;
+	struct buf outbox;	/* for its next call, if that comes soon */
+	ev_timer outbox_timer;
 	ev_tstamp signed_at;
 	ev_tstamp called;
 	UT_hash_handle hh;
@@ -110,6 +117,51 @@ mail_give(void *arg, struct span frames)
 	return true;
 }
 
+static void
+outbox_to_redis(struct session *s)
+{
+	if (buf_len(&s->outbox) == 0)
+		return;
+	ev_timer_stop(s->all->parts->loop, &s->outbox_timer);
+	mailbox_store_for_agent(s->all->parts->mailbox, s->instance,
+	    buf_span(&s->outbox));
+	buf_clear(&s->outbox);
+	watch_expect(s->mail);
+}
+
+static void
+on_outbox_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	outbox_to_redis(timer->data);
+}
+
+/* A call has come: it brings what waits for one. */
+static void
+outbox_to_call(struct session *s, struct native_call *c)
+{
+	if (buf_len(&s->outbox) == 0 || buf_append_span(&c->answer,
+	    buf_span(&s->outbox)) != WIRE_OK)
+		return;
+	ev_timer_stop(s->all->parts->loop, &s->outbox_timer);
+	buf_clear(&s->outbox);
+	mark_dirty(c);
+}
+
+static bool
+outbox_take(struct session *s, struct span frames)
+{
+	if (ev_now(s->all->parts->loop) - s->called > outbox_recent_seconds ||
+	    buf_append_span(&s->outbox, frames) != WIRE_OK)
+		return false;
+	if (!ev_is_active(&s->outbox_timer)) {
+		ev_timer_set(&s->outbox_timer, outbox_seconds, 0.);
+		ev_timer_start(s->all->parts->loop, &s->outbox_timer);
+	}
+	return true;
+}
+
 static struct session *
 session_get(struct agent_native *n, const unsigned char *instance)
 {
@@ -124,6 +176,9 @@ session_get(struct agent_native *n, const unsigned char *instance)
 	s->all = n;
 	memcpy(s->instance, instance, AGENT_INSTANCE_LEN);
 	TAILQ_INIT(&s->parked);
+	buf_init(&s->outbox, ANSWER_SOFT_MAX);
+	ev_timer_init(&s->outbox_timer, on_outbox_timer, 0., 0.);
+	s->outbox_timer.data = s;
 	for (size_t i = 0; i < AGENT_INSTANCE_LEN; i++)
 		snprintf(hex + 2 * i, 3, "%02x", instance[i]);
 	struct watch_handler handler = { mail_room, mail_give, s };
@@ -138,6 +193,8 @@ session_get(struct agent_native *n, const unsigned char *instance)
 static void
 session_free(struct session *s)
 {
+	ev_timer_stop(s->all->parts->loop, &s->outbox_timer);
+	buf_clear(&s->outbox);
 	HASH_DELETE(hh, s->all->sessions, s);
 	watch_free(s->mail);
 	free(s);
@@ -290,6 +347,8 @@ go_on(struct native_call *c)
 		refuse(c, 503, "The proxy's store is not available.");
 		return;
 	}
+	c->session->called = ev_now(c->all->parts->loop);
+	outbox_to_call(c->session, c);
 	if (c->wants_park && !c->all->draining) {
 		park(c);
 		if (buf_len(&c->answer) > 0)
@@ -572,7 +631,15 @@ agent_native_take(struct agent_native *n, const unsigned char *instance,
 	struct session *s;
 
 	HASH_FIND(hh, n->sessions, instance, AGENT_INSTANCE_LEN, s);
-	return s != NULL && mail_give(s, frames);
+	/* Not past what still waits for it in Redis. */
+	if (s == NULL || !watch_is_quiet(s->mail))
+		return false;
+	if (buf_len(&s->outbox) == 0 && mail_give(s, frames))
+		return true;
+	if (outbox_take(s, frames))
+		return true;
+	outbox_to_redis(s);
+	return false;
 }
 
 void
@@ -595,9 +662,11 @@ agent_native_drain(struct agent_native *n)
 	struct native_call *c;
 
 	n->draining = true;
-	HASH_ITER(hh, n->sessions, s, next)
+	HASH_ITER(hh, n->sessions, s, next) {
+		outbox_to_redis(s);
 		TAILQ_FOREACH(c, &s->parked, session_link)
 			mark_dirty(c);
+	}
 }
 
 struct agent_native *

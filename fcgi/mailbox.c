@@ -419,6 +419,15 @@ send_to_agent(struct mailbox *m, const struct address *to,
 }
 
 void
+mailbox_store_for_agent(struct mailbox *m, const unsigned char *instance,
+    struct span frames)
+{
+	struct address to = address_agent(instance);
+
+	send_to_agent(m, &to, frames, NULL, NULL);
+}
+
+void
 mailbox_send(struct mailbox *m, const struct address *to,
     const struct address *from, struct span backends, struct span frames,
     mailbox_done_fn *done, void *arg)

@@ -77,6 +77,10 @@ void mailbox_send(struct mailbox *m, const struct address *to,
     const struct address *from, struct span backends, struct span frames,
     mailbox_done_fn *done, void *arg);
 
+/* Puts frames for a native agent where every worker finds them. */
+void mailbox_store_for_agent(struct mailbox *m, const unsigned char *instance,
+    struct span frames);
+
 /* Delivers what was sent to this process, until nothing is left. */
 void mailbox_deliver_local(struct mailbox *m);
 

@@ -26,6 +26,7 @@ struct watch {
 	bool woken;		/* a wake-up came since that LPOP */
 	bool doomed;		/* freed while a reply is on its way */
 	unsigned replies;	/* on their way */
+	size_t asked;		/* elements, by the LPOP */
 	ev_tstamp looked;
 	UT_hash_handle hh;	/* by channel */
 };
@@ -78,6 +79,8 @@ took(void *arg, const struct store_reply *reply)
 				i++;
 		if (i < reply->count)
 			put_back(w, reply, i);
+		else if (reply->count < w->asked)
+			w->may_have = w->woken;
 	} else if (reply->kind == STORE_NIL || reply->kind == STORE_ARRAY) {
 		w->may_have = w->woken;
 	} else if (reply->kind == STORE_ERROR) {
@@ -101,8 +104,8 @@ take(struct watch *w)
 	    !store_is_up(w->all->store) ||
 	    (room = w->handler.room(w->handler.arg)) == 0)
 		return;
-	snprintf(count, sizeof count, "%u",
-	    (unsigned)(room < TAKE_MAX ? room : TAKE_MAX));
+	w->asked = room < TAKE_MAX ? room : TAKE_MAX;
+	snprintf(count, sizeof count, "%zu", w->asked);
 	struct span argv[] = { span_str("LPOP"), store_key_span(&w->list),
 	    span_str(count) };
 
@@ -134,6 +137,12 @@ watch_want(struct watch *w)
 	if (ev_now(w->all->loop) - w->looked > LOOK_AGAIN_SECONDS)
 		w->may_have = true;
 	take(w);
+}
+
+void
+watch_expect(struct watch *w)
+{
+	w->may_have = true;
 }
 
 bool

@@ -35,6 +35,9 @@ void watch_free(struct watch *w);
 /* There is room (again): takes what is there, now or when woken. */
 void watch_want(struct watch *w);
 
+/* Something was put into the list from here; the wake-up is on its way. */
+void watch_expect(struct watch *w);
+
 /* The list is known to be empty and nothing is on its way: an element that
  * is handed over directly does not overtake another. */
 bool watch_is_quiet(const struct watch *w);
