@@ -177,7 +177,10 @@ record_scan_next(struct record_scan *scan, struct span bytes,
 	 * on its stack when a variable is asked for often enough. */
 	if (id == 0)
 		return fail(scan, WIRE_UNSUPPORTED, "management record");
-	if (scan->state == RECORD_SCAN_OVER && type == TYPE_BEGIN_REQUEST)
+	if (type == TYPE_BEGIN_REQUEST && scan->is_answered &&
+	    scan->state == RECORD_SCAN_WAITS_FOR_STDIN)
+		scan->state = RECORD_SCAN_OVER;
+	if (type == TYPE_BEGIN_REQUEST && scan->state == RECORD_SCAN_OVER)
 		return WIRE_MORE;
 
 	*record = (struct record){

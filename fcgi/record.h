@@ -43,6 +43,9 @@ struct record_scan {
 	enum record_scan_state state;
 	unsigned id;
 	bool keeps_connection;
+	bool is_answered;	/* set by the caller when the response is
+				 * complete: Apache may then leave content
+				 * unsent and begin its next request */
 	const char *problem;	/* after a failure: what was wrong (static) */
 	int error;		/* sticky */
 	size_t params_len;

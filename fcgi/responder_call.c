@@ -124,6 +124,7 @@ leave_conn(struct call *call, enum conn_state state)
 	struct conn *c = call->conn;
 	conn_retire_call(call);
 	c->state = state;
+	c->scan.is_answered = true;
 	conn_discard_content(c);
 	conn_mark_dirty(c);
 	conn_watch_readable(c);

@@ -399,6 +399,21 @@ Test(responder, drops_content_nobody_read_before_the_next_request)
 	close(fd);
 }
 
+Test(responder, lets_an_answered_request_end_without_its_content)
+{
+	int fd = web_connect();
+	app.on_request = FINISH;
+	WEB_SEND(fd, HEAD_KEPT STDIN_3);
+	web_receive_answer(fd);
+	WEB_SEND(fd, STDIN_3 HEAD_KEPT STDIN_END);
+	web_receive_answer(fd);
+	/* But not before it is answered. */
+	app.on_request = NOTHING;
+	WEB_SEND(fd, HEAD_KEPT STDIN_3 HEAD_KEPT STDIN_END);
+	web_expect_close(fd);
+	cr_assert_eq(app.requests, 2);
+}
+
 Test(responder, gives_numbers_that_no_other_call_has)
 {
 	int first = web_connect(), second = web_connect();
