@@ -19,6 +19,8 @@ struct agent {
 	struct backend **backends;
 	size_t backend_count;
 	size_t in_flight;	/* exchanges in hand */
+	size_t promised;	/* that open native calls may bring */
+	size_t session_count;	/* native ones */
 	bool is_draining;	/* takes no more work */
 	/* The proxy has answered a call for the first time. */
 	void (*served)(struct agent *agent);

@@ -94,10 +94,18 @@ on_send(void *arg, char *into, size_t len)
 {
 	struct exchange *x = arg;
 	size_t n = buf_len(&x->request);
+	uint64_t left = UINT64_MAX;
 
+	/* Neither more nor less than was announced: the next request on the
+	 * connection begins where this one ends. */
+	if (x->request_framing.kind == HTTP1_FRAMING_LENGTH)
+		left = x->request_framing.length - x->request_taken;
+	if (n > left)
+		n = (size_t)left;
 	if (n == 0) {
 		if (x->request_ended)
-			return TRANSFER_SEND_END;
+			return left == 0 || left == UINT64_MAX ?
+			    TRANSFER_SEND_END : TRANSFER_SEND_BREAK;
 		x->request_waits = true;
 		return TRANSFER_SEND_LATER;
 	}

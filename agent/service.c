@@ -79,6 +79,7 @@ make_sessions(struct service *s)
 	    FRAME_BACKENDS_MAX;
 
 	s->session_count = (agent->backend_count + share - 1) / share;
+	agent->session_count = s->session_count;
 	s->sessions = calloc(s->session_count, sizeof(*s->sessions));
 	if (s->sessions == NULL)
 		fatal("out of memory");

@@ -1,0 +1,131 @@
+/* native_private.h - what the two halves of the native protocol share:
+ * native.c makes the calls, native_exchange.c has the exchanges that their
+ * frames are about. */
+#ifndef AGENT_NATIVE_PRIVATE_H
+#define AGENT_NATIVE_PRIVATE_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "agent/agent.h"
+#include "agent/exchange.h"
+#include "agent/link.h"
+#include "agent/recent.h"
+#include "common/buf.h"
+#include "common/frame.h"
+#include "common/stream.h"
+
+enum {
+	/* Content on its way to a backend, of one exchange. */
+	NATIVE_REQUEST_WINDOW = 512 * 1024,
+	/* Content kept of a response until the proxy has confirmed it. */
+	NATIVE_RESPONSE_KEPT = 1024 * 1024,
+	/* A call is full with this much. */
+	NATIVE_CALL_FULL = 1024 * 1024,
+};
+
+struct native_exchange {
+	struct exchange x;		/* first */
+	struct native *native;
+	struct exchange_id id;
+	char id_text[EXCHANGE_ID_TEXT + 1];
+	struct native_exchange *chain;	/* in the table */
+	struct stream_in in;		/* request content */
+	struct stream_out out;		/* response content */
+	bool is_queued;			/* in the queue: has frames to send */
+	bool needs_accept;
+	bool needs_window;
+	bool needs_resend;		/* the window asks to send again */
+	bool needs_probe;
+	bool has_head, head_sent;
+	enum frame_reset reset;		/* to be sent last; 0: none */
+	char *reset_text;
+	bool is_final;			/* END or RESET is in a call */
+	struct native_call *final_call;	/* that one */
+	ev_tstamp in_at;		/* content or a request for it */
+	ev_tstamp out_at;		/* window or a request for it */
+	ev_tstamp gap_at;		/* a gap was first seen, 0: none */
+	double patience;		/* before content is asked for again */
+	TAILQ_ENTRY(native_exchange) queue;
+	TAILQ_ENTRY(native_exchange) accepts;
+	LIST_ENTRY(native_exchange) finals;
+};
+
+/* One POST agent/exchange. */
+struct native_call {
+	struct native *native;
+	struct transfer *transfer;	/* NULL: waits to be sent again */
+	struct buf body;		/* HELLO and frames */
+	struct buf answer;
+	bool is_parked;
+	bool has_frames;		/* more than HELLO */
+	bool is_frames;			/* the answer's content type */
+	unsigned capacity;		/* that HELLO says */
+	LIST_HEAD(, native_exchange) finals;	/* over when it is answered */
+	TAILQ_ENTRY(native_call) link;
+};
+
+enum native_state {
+	NATIVE_OFF,
+	NATIVE_ASKS,		/* does the proxy speak it? */
+	NATIVE_ON,
+};
+
+struct native {
+	struct agent *agent;
+	struct backend *const *backends;
+	size_t backend_count;
+	void (*verdict)(void *arg, bool spoken);
+	void *arg;
+	enum native_state state;
+	struct link link;
+	struct frame hello;
+	struct buf hello_backends;
+	size_t hello_len;
+	bool *is_refused;		/* by backend: has been said */
+	unsigned park_ms, lease_ms;
+
+	TAILQ_HEAD(, native_call) calls;
+	TAILQ_HEAD(, native_call) waiting;	/* to be sent again */
+	size_t parked, carrying;		/* of calls */
+	ev_tstamp called_at, carried_at;
+	bool was_well;			/* a backend was */
+	bool was_lost;			/* an answer was: content may be, too */
+	bool is_pressed;		/* ACCEPT must go now */
+	bool must_call;			/* the lease, or a second parked call */
+	ev_timer retry, press, pace, tick;
+
+	struct native_exchange **table;
+	size_t table_mask;
+	size_t count, unfinished;	/* exchanges; those without END */
+	TAILQ_HEAD(, native_exchange) queue;	/* with frames to send */
+	TAILQ_HEAD(, native_exchange) accepts;
+	struct buf loose;		/* frames of no exchange */
+	struct recent *taken;
+};
+
+/* --- native_exchange.c --- */
+
+void native_exchanges_init(struct native *n);
+
+/* All at once, without a word. */
+void native_exchanges_clear(struct native *n, const char *why);
+
+/* A frame about an exchange. */
+void native_take_frame(struct native *n, const struct frame *frame);
+
+/* Appends frames to the call until it is full. */
+void native_fill_call(struct native *n, struct native_call *call);
+
+/* The call was answered: what ended in it is over. */
+void native_call_confirmed(struct native_call *call);
+
+/* Content that is missing is asked for. */
+void native_ask_again(struct native *n);
+
+/* Waits that have lasted too long.  Called now and then. */
+void native_exchanges_tick(struct native *n, ev_tstamp now);
+
+#endif
