@@ -100,8 +100,14 @@ on_accept_pause(struct ev_loop *loop, ev_timer *w, int events)
 static void
 accepted(struct responder *r, int fd)
 {
-	struct conn *c = conn_new(r, fd, fd);
 	r->accept_failed = false;
+	if (!responder_peer_is_allowed(fd, r->allowed_peers)) {
+		log_warn(NULL, "closing a FastCGI connection: "
+		    "FCGI_WEB_SERVER_ADDRS does not name its peer");
+		close(fd);
+		return;
+	}
+	struct conn *c = conn_new(r, fd, fd);
 	conn_on_readable(r->loop, &c->readable, EV_READ);
 }
 
@@ -163,6 +169,7 @@ responder_new(struct ev_loop *loop, int listen_fd,
 	struct responder *r = responder_new_common(loop, handler);
 	r->listen_fd = listen_fd;
 	r->max_connections = max_connections;
+	r->allowed_peers = getenv("FCGI_WEB_SERVER_ADDRS");
 	int flags = fcntl(listen_fd, F_GETFL);
 	if (flags < 0 || fcntl(listen_fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		fatal("the FastCGI socket: %s", strerror(errno));

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "common/span.h"
-#include "fcgi/responder.h"
+#include "fcgi/responder_private.h"
 
 static char message[512];
 
@@ -187,4 +187,31 @@ responder_is_inherited(void)
 	socklen_t len = sizeof(listens);
 	return getsockopt(STDIN_FILENO, SOL_SOCKET, SO_ACCEPTCONN, &listens,
 	    &len) == 0 && listens != 0;
+}
+
+/* FastCGI 1.0, section 3.2; only TCP peers have an address. */
+bool
+responder_peer_is_allowed(int fd, const char *allowed)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+	char text[NI_MAXHOST];
+	if (allowed == NULL || *allowed == '\0')
+		return true;
+	if (getpeername(fd, (struct sockaddr *)&peer, &len) != 0)
+		return false;
+	if (peer.ss_family == AF_UNIX)
+		return true;
+	if (getnameinfo((struct sockaddr *)&peer, len, text, sizeof(text),
+	    NULL, 0, NI_NUMERICHOST) != 0)
+		return false;
+	/* IPv4 on a socket for both families. */
+	const char *name = strncmp(text, "::ffff:", 7) == 0 ? text + 7 : text;
+	while (*allowed != '\0') {
+		size_t n = strcspn(allowed, ",");
+		if (span_is(span_trim(span_of(allowed, n)), span_str(name)))
+			return true;
+		allowed += n + (allowed[n] == ',');
+	}
+	return false;
 }

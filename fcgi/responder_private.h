@@ -93,6 +93,7 @@ struct responder {
 	size_t dirty_count;
 	size_t connections;
 	size_t calls;
+	const char *allowed_peers;	/* FCGI_WEB_SERVER_ADDRS or NULL */
 	bool is_stopping;
 	bool accept_failed;		/* was logged */
 	ev_tstamp head_timeout;
@@ -151,6 +152,10 @@ void fastcgi_write(struct fastcgi *f, struct conn *c, const void *data,
 void fastcgi_flush(struct fastcgi *f, struct conn *c);
 void fastcgi_finish(struct fastcgi *f, struct conn *c);
 void fastcgi_free(struct fastcgi *f);
+
+/* responder_listen.c: may the peer of this connection call us?  It may unless
+ * `allowed` (FCGI_WEB_SERVER_ADDRS) names others. */
+bool responder_peer_is_allowed(int fd, const char *allowed);
 
 /* responder_cgi.c */
 void cgi_done(struct responder *r);	/* the request is over: tell once */

@@ -5,14 +5,14 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fcgi/responder_private.h"
@@ -872,6 +872,42 @@ Test(responder_listen, says_what_is_wrong_with_an_address)
 		const char *error = NULL;
 		cr_assert_eq(responder_listen(bad[i], 0600, 5, &error), -1);
 		cr_assert_not_null(error);
+	}
+}
+
+Test(responder_listen, knows_which_peers_may_call)
+{
+	static const struct {
+		const char *allowed;
+		bool is_allowed;
+	} row[] = {
+		{ NULL, true }, { "", true }, { "127.0.0.1", true },
+		{ "10.0.0.1, 127.0.0.1", true }, { "127.0.0.1,::1", true },
+		{ "10.0.0.1", false }, { "127.0.0.11", false },
+		{ "127.0.0.", false }, { ",", false },
+	};
+	static const char *const at[] = { "127.0.0.1:0", ":0" };
+	for (size_t i = 0; i < 2; i++) {
+		const char *error = NULL;
+		struct sockaddr_storage any;
+		struct sockaddr_in name = { .sin_family = AF_INET,
+			.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+		socklen_t len = sizeof(any);
+		int listener = responder_listen(at[i], 0, 5, &error);
+		cr_assert_geq(listener, 0, "%s", error);
+		getsockname(listener, (struct sockaddr *)&any, &len);
+		/* The port is at the same place in both families. */
+		name.sin_port = ((struct sockaddr_in *)&any)->sin_port;
+		int near = socket(AF_INET, SOCK_STREAM, 0);
+		cr_assert_eq(connect(near, (struct sockaddr *)&name,
+		    sizeof(name)), 0);
+		int fd = accept(listener, NULL, NULL);
+		for (size_t k = 0; k < sizeof(row) / sizeof(row[0]); k++)
+			cr_assert_eq(responder_peer_is_allowed(fd,
+			    row[k].allowed), row[k].is_allowed, "%zu", k);
+		close(fd);
+		close(near);
+		close(listener);
 	}
 }
 
