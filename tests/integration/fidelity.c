@@ -79,7 +79,9 @@ method_is_kept(struct stack *s)
 	struct response r;
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		char *head = echo(s, known[i], "/echo", "");
+		/* lighttpd answers 411 to a POST that does not say */
+		char *head = echo(s, known[i], "/echo",
+		    i == 0 ? "" : "Content-Length: 0\r\n");
 
 		check(strncmp(head, known[i], strlen(known[i])) == 0 &&
 		    head[strlen(known[i])] == ' ', "%s arrived as %.80s",

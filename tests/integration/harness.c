@@ -326,6 +326,8 @@ static void
 process_exec(struct process *p)
 {
 	int log = open(p->log, O_WRONLY | O_CREAT | O_APPEND, 0666);
+	int out = p->out == NULL ? log :
+	    open(p->out, O_WRONLY | O_CREAT | O_TRUNC, 0666);
 	int null = open("/dev/null", O_RDONLY);
 	sigset_t none;
 
@@ -335,7 +337,7 @@ process_exec(struct process *p)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	dup2(null, 0);
-	dup2(log, 1);
+	dup2(out, 1);
 	dup2(log, 2);
 	close_range(3, ~0U, 0);
 	execvpe(p->argv[0], p->argv, environ);
@@ -413,14 +415,16 @@ process_kill(struct process *p)
 char *
 process_run(struct process *p)
 {
-	char *text;
+	char *log;
 
+	p->out = harness_path("%s.out", p->name);
 	process_start(p);
 	process_wait(p, PATIENCE_MS);
-	text = file_read(p->log, NULL);
+	log = file_read(p->log, NULL);
 	check(p->status == 0, "%s failed (status %#x): %s", p->argv[0],
-	    (unsigned)p->status, text == NULL ? "" : text);
-	return text;
+	    (unsigned)p->status, log == NULL ? "" : log);
+	free(log);
+	return file_read(p->out, NULL);
 }
 
 size_t

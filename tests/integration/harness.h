@@ -66,7 +66,8 @@ struct process {
 	pid_t pid;		/* 0: not running */
 	int status;		/* of wait, once it ended */
 	bool may_fail;		/* killed by the test on purpose */
-	char *log;
+	char *log;		/* standard error, and output without out */
+	char *out;		/* standard output of process_run */
 	char *argv[PROCESS_ARGS_MAX + 1];
 	struct process *older;
 };
@@ -78,7 +79,8 @@ void process_arg(struct process *p, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void process_start(struct process *p);
 
-/* Runs to its end, which must be success; returns what it printed (heap). */
+/* Runs to its end, which must be success; returns what it printed on standard
+ * output (heap). */
 char *process_run(struct process *p);
 
 bool process_is_running(struct process *p);
