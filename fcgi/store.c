@@ -3,20 +3,21 @@
  * Of hiredis only the parser of replies is used: its asynchronous contexts
  * allocate for each command, free themselves inside callbacks and assert on
  * what a server sends to a subscriber.  Each connection is a store_link (the
- * bytes), a ring of those who wait for a reply, in order, and a parser. */
+ * bytes), the store_waiters (for a reply, in order) and a parser. */
 #include "config.h"
 
 #include <assert.h>
 #include <hiredis/hiredis.h>
-#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
-#include "fcgi/store.h"
 #include "fcgi/store_address.h"
+#include "fcgi/store_channels.h"
 #include "fcgi/store_link.h"
+#include "fcgi/store_private.h"
+#include "fcgi/store_waiters.h"
 
 enum {
 	/* A reply that is not complete after this much is no reply of ours. */
@@ -26,18 +27,6 @@ enum {
 	POP_COUNT = 64,
 };
 
-struct waiter {
-	store_reply_fn *fn;	/* or NULL */
-	void *arg;
-	ev_tstamp due;
-};
-
-/* Those who wait, oldest first: a ring that doubles. */
-struct waiters {
-	struct waiter *ring;
-	size_t head, count, cap;
-};
-
 enum conn_role { CONN_COMMANDS, CONN_POP, CONN_CHANNELS, CONN_COUNT };
 
 struct conn {
@@ -45,15 +34,10 @@ struct conn {
 	enum conn_role role;
 	struct store_link link;
 	redisReader *reader;	/* while the link is open */
-	struct waiters waiters;
+	struct store_waiters waiters;
 	ev_timer watch;		/* runs while somebody waits */
 	bool ready;		/* greeted: it does its work */
 	bool refused;		/* Redis itself turned us away */
-};
-
-struct channel {
-	struct span name;	/* behind the struct */
-	struct channel *prev, *next;
 };
 
 struct store {
@@ -67,67 +51,25 @@ struct store {
 	bool up;
 	char why[256];		/* it is not up */
 	char logged[256];	/* what the log was told last, "" while up */
-	struct waiters refused;	/* get STORE_LOST in the next turn */
+	struct store_waiters refused;	/* get STORE_LOST in the next turn */
 	ev_timer refuse;
 	char *pop_key;
 	size_t pop_key_len;
 	bool popping;		/* a BLMPOP is under way */
-	void *channel_tree;	/* of struct channel, by name */
-	struct channel *channels;
+	struct store_channels channels;
 	ev_timer heartbeat;	/* of the subscriptions */
 	struct store_reply *elements;	/* of the reply in hand */
 	size_t element_cap;
 };
 
-static const struct store_reply lost_reply = { .kind = STORE_LOST };
-
-/* --- those who wait --- */
-
-static void
-waiters_push(struct waiters *w, struct waiter waiter)
-{
-	if (w->count == w->cap) {
-		const size_t cap = w->cap == 0 ? 64 : w->cap * 2;
-		struct waiter *ring = malloc(cap * sizeof(*ring));
-
-		if (ring == NULL)
-			fatal("out of memory");
-		for (size_t i = 0; i < w->count; i++)
-			ring[i] = w->ring[(w->head + i) & (w->cap - 1)];
-		free(w->ring);
-		*w = (struct waiters){ ring, 0, w->count, cap };
-	}
-	w->ring[(w->head + w->count++) & (w->cap - 1)] = waiter;
-}
-
-static bool
-waiters_shift(struct waiters *w, struct waiter *waiter)
-{
-	if (w->count == 0)
-		return false;
-	*waiter = w->ring[w->head];
-	w->head = (w->head + 1) & (w->cap - 1);
-	w->count--;
-	return true;
-}
-
-static void
-waiters_lose(struct waiters *w)
-{
-	struct waiter waiter;
-
-	/* Those who come to wait while this runs have their own turn. */
-	for (size_t n = w->count; n > 0 && waiters_shift(w, &waiter); n--)
-		if (waiter.fn != NULL)
-			waiter.fn(waiter.arg, &lost_reply);
-}
+/* --- refusal --- */
 
 static void
 store_refuse(struct store *s, store_reply_fn *fn, void *arg)
 {
 	if (fn == NULL)
 		return;
-	waiters_push(&s->refused, (struct waiter){ fn, arg, 0. });
+	store_waiters_push(&s->refused, (struct store_waiter){ fn, arg, 0. });
 	if (!ev_is_active(&s->refuse)) {
 		ev_timer_set(&s->refuse, 0., 0.);
 		ev_timer_start(s->loop, &s->refuse);
@@ -141,7 +83,7 @@ on_refuse(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	(void)loop;
 	(void)revents;
-	waiters_lose(&s->refused);
+	store_waiters_lose(&s->refused);
 }
 
 /* --- commands on one connection --- */
@@ -197,7 +139,7 @@ conn_send(struct conn *c, store_reply_fn *fn, void *arg, double more,
 		*p++ = '\n';
 	}
 	buf_commit(&c->link.out, (size_t)(p - start));
-	waiters_push(&c->waiters, (struct waiter){ fn, arg,
+	store_waiters_push(&c->waiters, (struct store_waiter){ fn, arg,
 	    ev_now(c->store->loop) + c->store->timeout + more });
 	if (!ev_is_active(&c->watch)) {
 		ev_timer_set(&c->watch, c->store->timeout + more, 0.);
@@ -217,20 +159,21 @@ static void
 on_watch(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct conn *c = timer->data;
-	const struct waiters *w = &c->waiters;
+	const struct store_waiter *oldest = store_waiters_oldest(&c->waiters);
 
 	(void)revents;
 	/* Was it us who slept?  Then the reply is already here. */
-	if (w->count > 0 && w->ring[w->head].due <= ev_now(loop))
+	if (oldest != NULL && oldest->due <= ev_now(loop))
 		store_link_read(&c->link);
-	if (c->link.state != STORE_LINK_OPEN || w->count == 0 ||
+	oldest = store_waiters_oldest(&c->waiters);
+	if (c->link.state != STORE_LINK_OPEN || oldest == NULL ||
 	    ev_is_active(timer))
 		return;
-	if (w->ring[w->head].due <= ev_now(loop)) {
+	if (oldest->due <= ev_now(loop)) {
 		store_link_lose(&c->link, "no answer in time");
 		return;
 	}
-	ev_timer_set(timer, w->ring[w->head].due - ev_now(loop), 0.);
+	ev_timer_set(timer, oldest->due - ev_now(loop), 0.);
 	ev_timer_start(loop, timer);
 }
 
@@ -306,8 +249,8 @@ brief_len(struct span message)
 	return message.len < 200 ? (int)message.len : 200;
 }
 
-static void
-log_error_reply(const struct store *s, struct span message)
+void
+store_log_error(const struct store *s, struct span message)
 {
 	log_warn(NULL, "Redis at %s refused a command: %.*s", s->address.text,
 	    brief_len(message), message.data);
@@ -328,7 +271,7 @@ static void
 conn_take_reply(struct conn *c, const struct store_reply *reply)
 {
 	struct store *s = c->store;
-	struct waiter waiter;
+	struct store_waiter waiter;
 
 	if (c->role == CONN_CHANNELS && is_message(reply)) {
 		if (s->handler.message != NULL)
@@ -337,14 +280,14 @@ conn_take_reply(struct conn *c, const struct store_reply *reply)
 			    reply->element[2].string);
 		return;
 	}
-	if (!waiters_shift(&c->waiters, &waiter)) {
+	if (!store_waiters_shift(&c->waiters, &waiter)) {
 		store_link_lose(&c->link, "a reply that nobody asked for");
 		return;
 	}
 	if (waiter.fn != NULL)
 		waiter.fn(waiter.arg, reply);
 	else if (reply->kind == STORE_ERROR)
-		log_error_reply(s, reply->string);
+		store_log_error(s, reply->string);
 }
 
 static void
@@ -431,7 +374,7 @@ on_lost(void *arg, const char *why)
 	snprintf(s->why, sizeof(s->why), "%s", why);
 	log_loss(s, was_up, c->refused);
 	c->refused = false;
-	waiters_lose(&c->waiters);
+	store_waiters_lose(&c->waiters);
 	if (was_up && s->handler.down != NULL)
 		s->handler.down(s->handler.arg, s->why);
 }
@@ -515,6 +458,14 @@ channels_send(struct store *s, const char *verb, struct span name,
 }
 
 static void
+channels_subscribe_all(struct store *s)
+{
+	for (const struct store_channel *ch = s->channels.first; ch != NULL;
+	    ch = ch->next)
+		channels_send(s, "SUBSCRIBE", ch->name, NULL, NULL);
+}
+
+static void
 on_open(void *arg)
 {
 	struct conn *c = arg;
@@ -525,10 +476,7 @@ on_open(void *arg)
 	conn_authenticate(c);
 	conn_select(c);
 	if (c->role == CONN_CHANNELS)
-		for (const struct channel *ch = c->store->channels; ch != NULL;
-		    ch = ch->next)
-			channels_send(c->store, "SUBSCRIBE", ch->name, NULL,
-			    NULL);
+		channels_subscribe_all(c->store);
 	conn_command(c, on_pong, c, 1, &ping);
 }
 
@@ -592,62 +540,12 @@ store_pop_from(struct store *s, struct span key)
 
 /* --- subscriptions --- */
 
-static int
-channel_compare(const void *va, const void *vb)
-{
-	const struct channel *a = va, *b = vb;
-	const size_t len = a->name.len < b->name.len ? a->name.len :
-	    b->name.len;
-	const int order = len == 0 ? 0 :
-	    memcmp(a->name.data, b->name.data, len);
-
-	return order != 0 ? order :
-	    (a->name.len > b->name.len) - (a->name.len < b->name.len);
-}
-
-/* From now on each greeting subscribes to it. */
-static void
-channel_remember(struct store *s, struct span name)
-{
-	struct channel *ch = malloc(sizeof(*ch) + name.len);
-	struct channel **node;
-
-	if (ch == NULL)
-		fatal("out of memory");
-	if (name.len > 0)
-		memcpy(ch + 1, name.data, name.len);
-	*ch = (struct channel){ .name = span_of(ch + 1, name.len) };
-	node = tsearch(ch, &s->channel_tree, channel_compare);
-	if (node == NULL)
-		fatal("out of memory");
-	if (*node != ch) {
-		free(ch);
-		return;
-	}
-	ch->next = s->channels;
-	if (ch->next != NULL)
-		ch->next->prev = ch;
-	s->channels = ch;
-}
-
-static void
-channel_forget(struct store *s, struct channel *ch)
-{
-	tdelete(ch, &s->channel_tree, channel_compare);
-	if (ch->prev != NULL)
-		ch->prev->next = ch->next;
-	else
-		s->channels = ch->next;
-	if (ch->next != NULL)
-		ch->next->prev = ch->prev;
-	free(ch);
-}
-
 void
 store_subscribe(struct store *s, struct span channel, store_reply_fn *done,
     void *arg)
 {
-	channel_remember(s, channel);
+	/* From now on each greeting subscribes to it. */
+	store_channels_add(&s->channels, channel);
 	if (s->conn[CONN_CHANNELS].link.state == STORE_LINK_OPEN)
 		channels_send(s, "SUBSCRIBE", channel, done, arg);
 	else
@@ -657,14 +555,9 @@ store_subscribe(struct store *s, struct span channel, store_reply_fn *done,
 void
 store_unsubscribe(struct store *s, struct span channel)
 {
-	const struct channel key = { .name = channel };
-	struct channel **node = tfind(&key, &s->channel_tree, channel_compare);
-
-	if (node == NULL)
-		return;
-	if (s->conn[CONN_CHANNELS].link.state == STORE_LINK_OPEN)
+	if (store_channels_remove(&s->channels, channel) &&
+	    s->conn[CONN_CHANNELS].link.state == STORE_LINK_OPEN)
 		channels_send(s, "UNSUBSCRIBE", channel, NULL, NULL);
-	channel_forget(s, *node);
 }
 
 /* A subscriber hears nothing from a Redis that hangs, nor from one where
@@ -695,120 +588,25 @@ conn_start_work(struct conn *c)
 	}
 }
 
-/* --- commands and scripts --- */
+/* --- commands --- */
+
+void
+store_send(struct store *s, store_reply_fn *fn, void *arg,
+    const struct span *first, int first_count, const struct span *rest,
+    int rest_count)
+{
+	if (s->up)
+		conn_send(&s->conn[CONN_COMMANDS], fn, arg, 0., first,
+		    first_count, rest, rest_count);
+	else
+		store_refuse(s, fn, arg);
+}
 
 void
 store_command(struct store *s, store_reply_fn *fn, void *arg, int argc,
     const struct span *argv)
 {
-	if (s->up)
-		conn_command(&s->conn[CONN_COMMANDS], fn, arg, argc, argv);
-	else
-		store_refuse(s, fn, arg);
-}
-
-/* A call by SHA-1, kept until it is known that Redis had the script. */
-struct script_call {
-	struct store *store;
-	struct store_script *script;
-	store_reply_fn *fn;
-	void *arg;
-	int keys, argc;
-	struct span argv[];	/* the bytes follow */
-};
-
-static struct script_call *
-script_call_new(int argc, const struct span *argv)
-{
-	const size_t count = (size_t)argc;
-	size_t size = 0;
-	struct script_call *call;
-	char *p;
-
-	for (size_t i = 0; i < count; i++)
-		size += argv[i].len;
-	call = malloc(sizeof(*call) + count * sizeof(call->argv[0]) + size);
-	if (call == NULL)
-		fatal("out of memory");
-	p = (char *)&call->argv[count];
-	for (size_t i = 0; i < count; i++) {
-		call->argv[i] = span_of(p, argv[i].len);
-		if (argv[i].len > 0)
-			memcpy(p, argv[i].data, argv[i].len);
-		p += argv[i].len;
-	}
-	call->argc = argc;
-	return call;
-}
-
-/* how: EVAL and the text, or EVALSHA and the SHA-1. */
-static void
-script_send(struct store *s, const char *how, const char *what,
-    store_reply_fn *fn, void *arg, int keys, int argc, const struct span *argv)
-{
-	char number[16];
-	const int len = snprintf(number, sizeof(number), "%d", keys);
-	const struct span head[] = { span_str(how), span_str(what),
-		span_of(number, (size_t)len) };
-
-	conn_send(&s->conn[CONN_COMMANDS], fn, arg, 0., head, 3, argv, argc);
-}
-
-static void
-on_script_reply(void *arg, const struct store_reply *reply)
-{
-	struct script_call *call = arg;
-	struct store *s = call->store;
-	const struct span noscript = span_str("NOSCRIPT");
-
-	if (s->up && reply->kind == STORE_ERROR &&
-	    reply->string.len >= noscript.len &&
-	    span_is(span_of(reply->string.data, noscript.len), noscript))
-		script_send(s, "EVAL", call->script->text, call->fn, call->arg,
-		    call->keys, call->argc, call->argv);
-	else if (call->fn != NULL)
-		call->fn(call->arg, reply);
-	else if (reply->kind == STORE_ERROR)
-		log_error_reply(s, reply->string);
-	free(call);
-}
-
-/* Redis computes the SHA-1 for us. */
-static void
-on_script_loaded(void *arg, const struct store_reply *reply)
-{
-	struct store_script *script = arg;
-
-	if (reply->kind == STORE_STRING &&
-	    reply->string.len == sizeof(script->sha1) - 1)
-		memcpy(script->sha1, reply->string.data, reply->string.len);
-}
-
-void
-store_script(struct store *s, struct store_script *script, store_reply_fn *fn,
-    void *arg, int keys, int argc, const struct span *argv)
-{
-	const struct span load[] = { span_str("SCRIPT"), span_str("LOAD"),
-		span_str(script->text) };
-	struct script_call *call;
-
-	if (!s->up) {
-		store_refuse(s, fn, arg);
-		return;
-	}
-	if (script->sha1[0] == '\0') {
-		store_command(s, on_script_loaded, script, 3, load);
-		script_send(s, "EVAL", script->text, fn, arg, keys, argc, argv);
-		return;
-	}
-	call = script_call_new(argc, argv);
-	call->store = s;
-	call->script = script;
-	call->fn = fn;
-	call->arg = arg;
-	call->keys = keys;
-	script_send(s, "EVALSHA", script->sha1, on_script_reply, call, keys,
-	    argc, call->argv);
+	store_send(s, fn, arg, argv, argc, NULL, 0);
 }
 
 /* --- the store --- */
@@ -893,16 +691,15 @@ store_free(struct store *s)
 		c->reader = NULL;
 	}
 	for (int i = 0; i < CONN_COUNT; i++)
-		waiters_lose(&s->conn[i].waiters);
+		store_waiters_lose(&s->conn[i].waiters);
 	while (s->refused.count > 0)
-		waiters_lose(&s->refused);
+		store_waiters_lose(&s->refused);
 	for (int i = 0; i < CONN_COUNT; i++)
-		free(s->conn[i].waiters.ring);
-	free(s->refused.ring);
+		store_waiters_clear(&s->conn[i].waiters);
+	store_waiters_clear(&s->refused);
 	ev_timer_stop(s->loop, &s->refuse);
 	ev_timer_stop(s->loop, &s->heartbeat);
-	while (s->channels != NULL)
-		channel_forget(s, s->channels);
+	store_channels_clear(&s->channels);
 	if (s->password != NULL)
 		explicit_bzero(s->password, strlen(s->password));
 	free(s->password);
