@@ -4,7 +4,6 @@
 
 #include <criterion/criterion.h>
 #include <ev.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -13,12 +12,12 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/log.h"
 #include "fcgi/store.h"
 #include "fcgi/store_address.h"
+#include "tests/unit/own_redis.h"
 
 enum { ARGS_MAX = 8, TEXT_MAX = 256, KEPT_MAX = 2048 };
 
@@ -27,8 +26,7 @@ static const double PATIENCE = 5.0;	/* seconds until a wait has failed */
 static struct {
 	struct ev_loop *loop;
 	struct store *store;
-	char dir[64], socket[96], address[128];
-	pid_t redis;
+	struct own_redis redis;
 	int ups, downs;
 	char messages[4][TEXT_MAX];
 	int message_count;
@@ -142,36 +140,16 @@ wait_for(const int *what, int least)
 }
 
 static void
-redis_start(const char *more_key, const char *more_value)
+redis_start(const char *more, const char *value)
 {
-	if ((t.redis = fork()) != 0) {
-		cr_assert_gt(t.redis, 0);
-		return;
-	}
-	/* Never outlive the test, whatever ends it. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	const int null = open("/dev/null", O_WRONLY);
-
-	dup2(null, STDOUT_FILENO);
-	execlp("redis-server", "redis-server", "--port", "0", "--unixsocket",
-	    t.socket, "--save", "", "--appendonly", "no", "--dir", t.dir,
-	    "--daemonize", "no", more_key, more_value, (char *)NULL);
-	_exit(127);
-}
-
-static void
-redis_stop(void)
-{
-	kill(t.redis, SIGKILL);
-	waitpid(t.redis, NULL, 0);
-	t.redis = -1;
+	own_redis_start(&t.redis, more, value);
 }
 
 static void
 store_start(const char *user, const char *password)
 {
 	const char *error = NULL;
-	const struct store_settings settings = { .address = t.address,
+	const struct store_settings settings = { .address = t.redis.address,
 		.user = user, .password = password, .timeout_ms = 1000 };
 
 	t.store = store_new(t.loop, &settings, &handler, &error);
@@ -182,12 +160,8 @@ static void
 set_up_without_store(void)
 {
 	log_open("test_store", "/dev/null", LOG_LEVEL_WARN, false);
-	t.redis = -1;
 	t.loop = ev_loop_new(EVFLAG_AUTO);
-	snprintf(t.dir, sizeof(t.dir), "/tmp/test_store.XXXXXX");
-	cr_assert_not_null(mkdtemp(t.dir));
-	snprintf(t.socket, sizeof(t.socket), "%s/redis", t.dir);
-	snprintf(t.address, sizeof(t.address), "unix:%s", t.socket);
+	own_redis_init(&t.redis);
 }
 
 static void
@@ -203,10 +177,7 @@ static void
 tear_down(void)
 {
 	store_free(t.store);
-	if (t.redis > 0)
-		redis_stop();
-	unlink(t.socket);
-	rmdir(t.dir);
+	own_redis_clear(&t.redis);
 	ev_loop_destroy(t.loop);
 }
 
@@ -490,7 +461,7 @@ Test(store, gives_up_on_a_redis_that_hangs)
 	struct answer a[3] = { { .calls = 0 } };
 	double seconds;
 
-	kill(t.redis, SIGSTOP);
+	kill(t.redis.pid, SIGSTOP);
 	command(&a[0], "PING");
 	command(&a[1], "PING");
 	seconds = wait_for(&a[1].calls, 1);
@@ -501,7 +472,7 @@ Test(store, gives_up_on_a_redis_that_hangs)
 	cr_expect_eq(a[2].calls, 0);
 	cr_expect_lt(wait_for(&a[2].calls, 1), 0.1);
 	cr_expect_eq(a[2].kind, STORE_LOST);
-	kill(t.redis, SIGCONT);
+	kill(t.redis.pid, SIGCONT);
 	wait_for(&t.ups, 2);
 	cr_expect_eq(ask("PING").kind, STORE_STRING);
 }
@@ -528,7 +499,7 @@ Test(store, goes_on_with_a_redis_that_was_restarted)
 	store_script(t.store, &script, on_answer, &a, 0, 0, NULL);
 	wait_for(&a.calls, 1);
 	wait_for(&s.calls, 1);
-	redis_stop();
+	own_redis_stop(&t.redis);
 	command(&a, "PING");
 	wait_for(&a.calls, 2);
 	cr_expect_eq(a.kind, STORE_LOST);
@@ -612,7 +583,7 @@ Test(store_start, says_why_redis_turns_it_away_but_never_the_password)
 	struct answer a = { .calls = 0 };
 	FILE *log;
 
-	snprintf(path, sizeof(path), "%s/log", t.dir);
+	snprintf(path, sizeof(path), "%s/log", t.redis.dir);
 	log_open("test_store", path, LOG_LEVEL_WARN, false);
 	redis_start("--requirepass", "right");
 	store_start(NULL, "mistaken-secret");
@@ -629,7 +600,7 @@ Test(store_start, says_why_redis_turns_it_away_but_never_the_password)
 	fclose(log);
 	unlink(path);
 	cr_expect_not_null(strstr(text, "WRONGPASS"));
-	cr_expect_not_null(strstr(text, t.address));
+	cr_expect_not_null(strstr(text, t.redis.address));
 	cr_expect_null(strstr(text, "mistaken-secret"));
 	cr_expect_eq(t.ups, 0);
 }
@@ -698,10 +669,10 @@ serve_text(const char *text)
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	memcpy(un.sun_path, t.socket, strlen(t.socket) + 1);
+	memcpy(un.sun_path, t.redis.socket, strlen(t.redis.socket) + 1);
 	cr_assert_eq(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
 	cr_assert_eq(listen(fd, 8), 0);
-	if ((t.redis = fork()) != 0) {
+	if ((t.redis.pid = fork()) != 0) {
 		close(fd);
 		return;
 	}
@@ -734,7 +705,7 @@ Test(store_start, survives_a_peer_that_is_not_redis)
 		cr_expect_eq(t.popped_count, 0);
 		store_free(t.store);
 		t.store = NULL;
-		redis_stop();
-		unlink(t.socket);
+		own_redis_stop(&t.redis);
+		unlink(t.redis.socket);
 	}
 }
