@@ -99,8 +99,10 @@ agent_call_request(struct call *call, struct agent_parts *parts)
 		    NULL, 0);
 		return;
 	}
-	if (!registry_is_loaded(parts->registry) ||
-	    !store_is_up(parts->store)) {
+	/* Without Redis there is no new work, but what an agent brings for an
+	 * exchange of this very worker is taken. */
+	if (!registry_is_loaded(parts->registry) || (kind == CALL_PENDING &&
+	    !store_is_up(parts->store))) {
 		reply_text(call, 503, "The proxy's store is not available.",
 		    NULL, 1);
 		return;

@@ -343,7 +343,7 @@ go_on(struct native_call *c)
 		refuse(c, 400, "The call does not begin with HELLO.");
 		return;
 	}
-	if (c->lost) {
+	if (c->lost || !store_is_up(c->all->parts->store)) {
 		refuse(c, 503, "The proxy's store is not available.");
 		return;
 	}

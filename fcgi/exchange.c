@@ -238,12 +238,14 @@ exchange_offer(struct exchange *x)
 
 	exchange_set_state(x, EXCHANGE_WAITS_FOR_AGENT);
 	exchange_set_timer(x, left > 0 ? left : 0);
-	if (hand_out_offer(parts->hand_out, open.backend, encoded, &open))
-		return;
+	/* An agent that waits here could be given it, but could do no other
+	 * call without Redis. */
 	if (!store_is_up(parts->store)) {
 		exchange_fail(x, 503, "The proxy's store is not available.");
 		return;
 	}
+	if (hand_out_offer(parts->hand_out, open.backend, encoded, &open))
+		return;
 	x->queued = true;
 	hand_out_queue(parts->hand_out, open.backend, encoded, queued,
 	    pending_new(x));

@@ -26,9 +26,9 @@ struct worker {
 	struct responder *responder;
 	struct admin_settings admin;
 	struct agent_parts parts;
-	bool is_cgi;
+	int listen_fd;		/* -1: one CGI request */
 	bool draining;
-	bool redis_was_up;
+	ev_timer start_timer;
 	ev_prepare turn;
 	ev_signal terminate, interrupt, hang_up;
 	ev_timer drain_timer;
@@ -212,9 +212,42 @@ owner_may_live(void *arg, const struct exchange_id *id)
 }
 
 static void
+on_cgi_done(void *arg)
+{
+	ev_break(((struct worker *)arg)->loop, EVBREAK_ALL);
+}
+
+/* Begins to serve: once the registry is known, so that the first call is not
+ * refused for that; or when Redis has let us wait long enough. */
+static void
+begin_serving(struct worker *w)
+{
+	ev_timer_stop(w->loop, &w->start_timer);
+	if (w->responder != NULL || w->draining)
+		return;
+	if (w->listen_fd < 0)
+		w->responder = responder_new_cgi(w->loop, &call_handler,
+		    on_cgi_done, w);
+	else
+		w->responder = responder_new(w->loop, w->listen_fd,
+		    &call_handler, (size_t)w->settings->max_connections);
+}
+
+static void
+on_start_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	begin_serving(timer->data);
+}
+
+static void
 registry_changed(void *arg)
 {
-	exchanges_registry_changed(((struct worker *)arg)->parts.exchanges);
+	struct worker *w = arg;
+
+	begin_serving(w);
+	exchanges_registry_changed(w->parts.exchanges);
 }
 
 static void
@@ -270,6 +303,10 @@ on_terminate(struct ev_loop *loop, ev_signal *signal, int events)
 	if (w->draining)
 		return;
 	w->draining = true;
+	if (w->responder == NULL) {
+		ev_break(loop, EVBREAK_ALL);
+		return;
+	}
 	log_info(NULL, "stopping: %zu calls under way",
 	    responder_calls(w->responder));
 	responder_stop_accepting(w->responder);
@@ -290,12 +327,6 @@ on_hang_up(struct ev_loop *loop, ev_signal *signal, int events)
 	if (log_reopen() != 0)
 		log_error(NULL, "the log file can't be opened again: %s",
 		    strerror(errno));
-}
-
-static void
-on_cgi_done(void *arg)
-{
-	ev_break(((struct worker *)arg)->loop, EVBREAK_ALL);
 }
 
 static void
@@ -372,7 +403,8 @@ free_parts(struct worker *w)
 	struct agent_parts *parts = &w->parts;
 
 	/* Calls end first, then what Redis still owes an answer. */
-	responder_free(w->responder);
+	if (w->responder != NULL)
+		responder_free(w->responder);
 	mailbox_deliver_local(parts->mailbox);
 	store_free(parts->store);
 	exchanges_free(parts->exchanges);
@@ -387,19 +419,17 @@ free_parts(struct worker *w)
 int
 worker_run(const struct settings *settings, int listen_fd)
 {
-	struct worker w = { .settings = settings, .is_cgi = listen_fd < 0 };
+	struct worker w = { .settings = settings, .listen_fd = listen_fd };
 
 	worker = &w;
 	w.loop = ev_loop_new(EVFLAG_AUTO);
 	if (w.loop == NULL)
 		fatal("no event loop: %s", strerror(errno));
-	if (w.is_cgi)
-		w.responder = responder_new_cgi(w.loop, &call_handler,
-		    on_cgi_done, &w);
-	else
-		w.responder = responder_new(w.loop, listen_fd, &call_handler,
-		    (size_t)settings->max_connections);
 	make_parts(&w);
+	ev_timer_init(&w.start_timer, on_start_timer,
+	    (double)settings->redis_timeout_ms / 1000, 0.);
+	w.start_timer.data = &w;
+	ev_timer_start(w.loop, &w.start_timer);
 
 	signal(SIGPIPE, SIG_IGN);
 	watch_signal(&w, &w.terminate, SIGTERM, on_terminate);
