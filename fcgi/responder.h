@@ -65,7 +65,7 @@ struct responder *responder_new_cgi(struct ev_loop *loop,
  * response a kept connection is closed. */
 void responder_stop_accepting(struct responder *r);
 
-/* Calls under way, and open connections. */
+/* Calls whose response is not yet written out, and open connections. */
 size_t responder_calls(const struct responder *r);
 size_t responder_connections(const struct responder *r);
 

@@ -41,6 +41,15 @@ conn_unmark_dirty(struct conn *c)
 	r->dirty_count--;
 }
 
+/* Of its call nothing is left to do. */
+static void
+end_count(struct conn *c)
+{
+	if (c->is_counted)
+		c->responder->calls--;
+	c->is_counted = false;
+}
+
 void
 conn_close(struct conn *c)
 {
@@ -51,6 +60,7 @@ conn_close(struct conn *c)
 	conn_unmark_dirty(c);
 	if (!c->is_cgi)
 		close(c->fd);
+	end_count(c);
 	c->state = CONN_CLOSED;
 	LIST_REMOVE(c, link);
 	LIST_INSERT_HEAD(&r->retired, c, link);
@@ -65,7 +75,6 @@ conn_retire_call(struct call *call)
 	struct responder *r = c->responder;
 	call->conn = NULL;
 	c->call = NULL;
-	r->calls--;
 	SLIST_INSERT_HEAD(&r->retired_calls, call, link);
 }
 
@@ -190,6 +199,7 @@ conn_begin_call(struct conn *c, struct fastcgi *f, char *const *params)
 	c->call = call;
 	c->state = CONN_WAITS_FOR_RESPONSE;
 	c->first_sent = 0;
+	c->is_counted = true;
 	r->calls++;
 	r->handler->request(call);
 	if (c->call == call && (c->content > 0 || c->content_ended))
@@ -356,6 +366,8 @@ static void
 settle_finish(struct conn *c)
 {
 	struct responder *r = c->responder;
+	if (buf_len(&c->out) == 0)
+		end_count(c);
 	if (buf_len(&c->out) > 0 || (!c->content_ended && !c->is_cgi)) {
 		linger(c);
 		return;

@@ -41,6 +41,7 @@ struct conn {
 	enum conn_state state;
 	bool is_dirty;			/* flush at the end of the turn */
 	bool is_cgi;
+	bool is_counted;		/* in responder->calls */
 	int fd;				/* read; written too, unless CGI */
 	int out_fd;
 	ev_io readable;

@@ -501,7 +501,12 @@ Test(responder, writes_a_large_response_whole_and_says_drained)
 	run_for(0.02);
 	cr_assert_eq(app.drains, 0, "the peer has taken nothing");
 	cr_assert_gt(call_unsent(app.call), 2000000);
+	RUN_UNTIL((web_receive_some(fd, &reply, 10000), app.drains == 1));
+	/* Finished, but there is still something to write. */
+	cr_assert_null(app.call);
+	cr_assert_eq(responder_calls(responder), 1);
 	RUN_UNTIL((web_receive_some(fd, &reply, 10000), reply.closed));
+	cr_assert_eq(responder_calls(responder), 0);
 	cr_assert_eq(app.drains, 1);
 	cr_assert(reply.ended);
 	cr_assert_eq(reply.content_len, 3000000 + sizeof(ANSWER) - 1);
