@@ -192,6 +192,7 @@ call_open(struct native *n, bool park)
 	if (call == NULL)
 		fatal("out of memory");
 	call->native = n;
+	call->number = ++n->last_number;
 	LIST_INIT(&call->finals);
 	buf_init(&call->body, FRAME_CALL_MAX);
 	buf_init(&call->answer, FRAME_CALL_MAX);
@@ -339,8 +340,8 @@ call_answered(struct native_call *call)
 			return;
 		}
 	}
-	native_call_confirmed(call);
 	take_answer(n, buf_span(&call->answer));
+	native_call_confirmed(call);
 	if (n->was_lost)
 		native_ask_again(n);
 	n->was_lost = false;
@@ -541,6 +542,14 @@ on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 }
 
 static void
+on_release(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)loop;
+	(void)revents;
+	native_release(timer->data);
+}
+
+static void
 on_press(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct native *n = timer->data;
@@ -639,7 +648,8 @@ native_new(struct agent *agent, struct backend *const *backends, size_t count,
 	ev_timer_init(&n->pace, on_timer, 0., 0.);
 	ev_timer_init(&n->press, on_press, 0., 0.);
 	ev_timer_init(&n->tick, on_tick, tick_s, tick_s);
-	n->press.data = n->tick.data = n;
+	ev_timer_init(&n->release, on_release, 0., 0.);
+	n->press.data = n->tick.data = n->release.data = n;
 	buf_init(&n->hello_backends, FRAME_CALL_MAX);
 	for (size_t i = 0; i < count; i++)
 		if (frame_append_backend(&n->hello_backends,
@@ -667,6 +677,7 @@ native_free(struct native *n)
 	ev_timer_stop(n->agent->loop, &n->pace);
 	ev_timer_stop(n->agent->loop, &n->press);
 	ev_timer_stop(n->agent->loop, &n->tick);
+	ev_timer_stop(n->agent->loop, &n->release);
 	recent_free(n->taken);
 	buf_clear(&n->loose);
 	buf_clear(&n->hello_backends);

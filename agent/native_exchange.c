@@ -18,6 +18,10 @@ static const double patience_max_s = 8.;
 static const double gap_s = .2;
 /* ACCEPT goes with any call, or with one of its own after this. */
 static const double press_s = .05;
+/* A short response whose length is known is worth this to be sent whole:
+ * servers write the head and the content one after the other. */
+static const double hold_s = .002;
+enum { HOLD_MAX = 16 * 1024 };
 
 static const struct exchange_carrier carrier;
 
@@ -26,6 +30,14 @@ must(int error)
 {
 	if (error != 0)
 		fatal("a frame: %s", wire_strerror(error));
+}
+
+static void
+unhold(struct native_exchange *nx)
+{
+	if (nx->is_held)
+		TAILQ_REMOVE(&nx->native->holds, nx, holds);
+	nx->is_held = false;
 }
 
 /* --- the table --- */
@@ -60,8 +72,11 @@ has_content_to_send(const struct native_exchange *nx)
 static bool
 is_ready(const struct native_exchange *nx)
 {
-	if (nx->needs_window || nx->needs_probe ||
-	    (nx->has_head && !nx->head_sent))
+	if (nx->needs_window || nx->needs_probe)
+		return true;
+	if (nx->is_held)
+		return false;
+	if (nx->has_head && !nx->head_sent)
 		return true;
 	if (has_content_to_send(nx))
 		return nx->has_head && nx->out.next < nx->out.limit;
@@ -131,6 +146,7 @@ native_exchange_free(struct native_exchange *nx)
 		n->unfinished--;
 	set_final(nx, NULL);
 	accepted(nx);
+	unhold(nx);
 	if (nx->is_queued)
 		TAILQ_REMOVE(&n->queue, nx, queue);
 	exchange_clear(&nx->x);
@@ -170,11 +186,48 @@ native_exchange_new(struct native *n, const struct exchange_id *id,
 /* --- what the backend brings --- */
 
 static void
+hold(struct native_exchange *nx)
+{
+	struct native *n = nx->native;
+
+	nx->is_held = true;
+	nx->out_at = ev_now(n->agent->loop);
+	TAILQ_INSERT_TAIL(&n->holds, nx, holds);
+	if (!ev_is_active(&n->release)) {
+		ev_timer_set(&n->release, hold_s, 0.);
+		ev_timer_start(n->agent->loop, &n->release);
+	}
+}
+
+void
+native_release(struct native *n)
+{
+	ev_tstamp now = ev_now(n->agent->loop);
+	struct native_exchange *nx;
+
+	while ((nx = TAILQ_FIRST(&n->holds)) != NULL) {
+		double left = nx->out_at + hold_s - now;
+
+		if (left > 0. && left <= hold_s) {
+			ev_timer_set(&n->release, left, 0.);
+			ev_timer_start(n->agent->loop, &n->release);
+			return;
+		}
+		unhold(nx);
+		enqueue(nx);
+	}
+}
+
+static void
 on_head(struct exchange *x)
 {
 	struct native_exchange *nx = (struct native_exchange *)x;
 
 	nx->has_head = true;
+	if (x->response_framing.kind == HTTP1_FRAMING_LENGTH &&
+	    x->response_framing.length > 0 &&
+	    x->response_framing.length <= HOLD_MAX)
+		hold(nx);
 	enqueue(nx);
 }
 
@@ -196,6 +249,7 @@ on_ended(struct exchange *x)
 	struct native_exchange *nx = (struct native_exchange *)x;
 
 	stream_out_end(&nx->out);
+	unhold(nx);
 	enqueue(nx);
 }
 
@@ -203,6 +257,7 @@ static void
 set_reset(struct native_exchange *nx, enum frame_reset code, const char *text)
 {
 	nx->reset = code;
+	unhold(nx);
 	free(nx->reset_text);
 	if ((nx->reset_text = strdup(text)) == NULL)
 		fatal("out of memory");
@@ -278,8 +333,10 @@ append_response(struct native_exchange *nx, struct native_call *call)
 	frame.head = nx->head_sent ? span_of("", 0) : buf_span(&nx->x.head);
 	append(call, &frame);
 	accepted(nx);
-	if (!nx->head_sent)
+	if (!nx->head_sent) {
 		buf_clear(&nx->x.head);
+		nx->head_call = call->number;
+	}
 	nx->head_sent = true;
 	nx->out_at = ev_now(nx->native->agent->loop);
 	if (end)
@@ -310,7 +367,7 @@ append_exchange(struct native_exchange *nx, struct native_call *call)
 	if (nx->needs_probe)
 		append(call, &probe);
 	nx->needs_probe = false;
-	if (nx->has_head)
+	if (nx->has_head && !nx->is_held)
 		append_response(nx, call);
 	if (nx->reset != 0 && !has_content_to_send(nx))
 		append_reset(nx, call);
@@ -350,13 +407,23 @@ native_fill_call(struct native *n, struct native_call *call)
 		ev_timer_stop(n->agent->loop, &n->press);
 }
 
+/* An exchange is over when its end is confirmed, and the head before it: when
+ * that is late the proxy may ask for the content again. */
 void
 native_call_confirmed(struct native_call *call)
 {
 	struct native_exchange *nx;
+	struct native_call *other;
 
-	while ((nx = LIST_FIRST(&call->finals)) != NULL)
-		native_exchange_free(nx);
+	while ((nx = LIST_FIRST(&call->finals)) != NULL) {
+		TAILQ_FOREACH(other, &call->native->calls, link)
+			if (other->number == nx->head_call)
+				break;
+		if (other != NULL)
+			set_final(nx, other);
+		else
+			native_exchange_free(nx);
+	}
 }
 
 /* --- frames from the proxy --- */
@@ -619,6 +686,7 @@ native_exchanges_init(struct native *n)
 	n->table_mask = size - 1;
 	TAILQ_INIT(&n->queue);
 	TAILQ_INIT(&n->accepts);
+	TAILQ_INIT(&n->holds);
 	buf_init(&n->loose, FRAME_CALL_MAX / 2);
 	n->taken = recent_new(TAKEN_COUNT);
 }

@@ -40,6 +40,8 @@ struct native_exchange {
 	bool needs_resend;		/* the window asks to send again */
 	bool needs_probe;
 	bool has_head, head_sent;
+	bool is_held;			/* the head waits for its content */
+	unsigned long head_call;	/* number of the call it went in */
 	enum frame_reset reset;		/* to be sent last; 0: none */
 	char *reset_text;
 	bool is_final;			/* END or RESET is in a call */
@@ -50,12 +52,14 @@ struct native_exchange {
 	double patience;		/* before content is asked for again */
 	TAILQ_ENTRY(native_exchange) queue;
 	TAILQ_ENTRY(native_exchange) accepts;
+	TAILQ_ENTRY(native_exchange) holds;
 	LIST_ENTRY(native_exchange) finals;
 };
 
 /* One POST agent/exchange. */
 struct native_call {
 	struct native *native;
+	unsigned long number;		/* 1, 2, ... */
 	struct transfer *transfer;	/* NULL: waits to be sent again */
 	struct buf body;		/* HELLO and frames */
 	struct buf answer;
@@ -95,13 +99,15 @@ struct native {
 	bool was_lost;			/* an answer was: content may be, too */
 	bool is_pressed;		/* ACCEPT must go now */
 	bool must_call;			/* the lease, or a second parked call */
-	ev_timer retry, press, pace, tick;
+	ev_timer retry, press, pace, tick, release;
+	unsigned long last_number;
 
 	struct native_exchange **table;
 	size_t table_mask;
 	size_t count, unfinished;	/* exchanges; those without END */
 	TAILQ_HEAD(, native_exchange) queue;	/* with frames to send */
 	TAILQ_HEAD(, native_exchange) accepts;
+	TAILQ_HEAD(, native_exchange) holds;	/* oldest first */
 	struct buf loose;		/* frames of no exchange */
 	struct recent *taken;
 };
@@ -121,6 +127,9 @@ void native_fill_call(struct native *n, struct native_call *call);
 
 /* The call was answered: what ended in it is over. */
 void native_call_confirmed(struct native_call *call);
+
+/* Heads that have waited long enough for their content go. */
+void native_release(struct native *n);
 
 /* Content that is missing is asked for. */
 void native_ask_again(struct native *n);
