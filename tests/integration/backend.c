@@ -39,6 +39,7 @@ struct backend {
 	pthread_mutex_t lock;		/* for what follows */
 	struct script *scripts;
 	struct backend_request *first, **end;
+	struct backend_connection *connections;
 };
 
 struct canned {
@@ -523,6 +524,29 @@ read_request(struct backend_connection *c)
 	return true;
 }
 
+/* Known while open, so that backend_stop can end it. */
+static void
+link_connection(struct backend_connection *c)
+{
+	pthread_mutex_lock(&c->backend->lock);
+	c->next = c->backend->connections;
+	c->backend->connections = c;
+	pthread_mutex_unlock(&c->backend->lock);
+}
+
+static void
+unlink_connection(struct backend_connection *c)
+{
+	struct backend_connection **at = &c->backend->connections;
+
+	pthread_mutex_lock(&c->backend->lock);
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	close(c->fd);
+	pthread_mutex_unlock(&c->backend->lock);
+}
+
 static void *
 connection_main(void *arg)
 {
@@ -532,7 +556,7 @@ connection_main(void *arg)
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	while (!c->close && read_request(c))
 		run_script(c);
-	close(c->fd);
+	unlink_connection(c);
 	buf_clear(&c->in);
 	free(c);
 	return NULL;
@@ -553,6 +577,7 @@ listen_main(void *arg)
 		c->fd = fd;
 		c->backend = b;
 		buf_init(&c->in, HEAD_MAX);
+		link_connection(c);
 		if (pthread_create(&thread, NULL, connection_main, c) != 0)
 			abort();
 		pthread_detach(thread);
@@ -619,6 +644,11 @@ void
 backend_stop(struct backend *b)
 {
 	shutdown(b->listen_fd, SHUT_RDWR);	/* wakes the thread's accept */
+	pthread_mutex_lock(&b->lock);
+	for (struct backend_connection *c = b->connections; c != NULL;
+	    c = c->next)
+		shutdown(c->fd, SHUT_RDWR);
+	pthread_mutex_unlock(&b->lock);
 }
 
 void

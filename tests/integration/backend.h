@@ -49,6 +49,7 @@ struct backend_connection {
 	struct backend *backend;
 	struct backend_request *request;
 	bool close;		/* set it: no further request here */
+	struct backend_connection *next;
 };
 
 typedef void backend_script_fn(struct backend_connection *c, void *arg);
@@ -56,7 +57,8 @@ typedef void backend_script_fn(struct backend_connection *c, void *arg);
 struct backend *backend_new(void);
 int backend_port(const struct backend *b);
 
-/* Stops listening: further connections are refused.  And again. */
+/* Stops listening and ends what is open: connections are refused.  Then listens
+ * again. */
 void backend_stop(struct backend *b);
 void backend_resume(struct backend *b);
 

@@ -65,8 +65,10 @@ a_break_is_shown(struct stack *s)
 	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
 		struct response r = stack_get(s, targets[i]);
 
-		/* A cut response, or 502 where nothing had been passed on. */
-		check(r.status == 502 || (r.status == 200 && !r.whole),
+		/* A cut response, or an error where nothing had been passed
+		 * on (Apache makes 503 of a head that nothing follows). */
+		check(r.status == 502 || r.status == 503 ||
+		    (r.status == 200 && !r.whole),
 		    "%s: %d, %llu bytes, %s", targets[i], r.status,
 		    r.content_len, r.whole ? "looks whole" : "cut");
 		response_clear(&r);
@@ -97,8 +99,9 @@ no_answer_is_504(struct stack *s)
 
 	check_page(s, "/never", 504);
 	check(now_ms() - start < 4000, "after %lld ms", now_ms() - start);
-	wait_for(backend_count_gone(s->backend, "/never") == 1, PATIENCE_MS,
-	    "the backend's request is not aborted");
+	if (stack_can_cancel(s))
+		wait_for(backend_count_gone(s->backend, "/never") == 1,
+		    PATIENCE_MS, "the backend's request is not aborted");
 }
 TEST_EACH(backend_down, no_answer_is_504,
     .worker_options = { "--response-timeout=1s" })
@@ -126,5 +129,5 @@ a_response_that_rests_is_cut(struct stack *s)
 	wait_for(backend_count_gone(s->backend, "/drip") == 1, PATIENCE_MS,
 	    "the backend's request is not aborted");
 }
-TEST_EACH(backend_down, a_response_that_rests_is_cut,
+TEST_EACH_WEB(backend_down, a_response_that_rests_is_cut,
     .worker_options = { "--idle-timeout=1s" })

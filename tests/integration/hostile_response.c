@@ -104,8 +104,9 @@ an_agent_is_not_believed(struct stack *s)
 		check(status == 400, "%s: the agent is told %d",
 		    answers[i].target, status);
 		r = stack_receive(c, "GET");
-		check(r.status == 502 || (r.status == 200 && !r.whole),
-		    "%s: the client is told %d", answers[i].target, r.status);
+		/* Apache makes 503 of a head that nothing follows. */
+		check(r.status == 502 || r.status == 503 ||
+		    (r.status == 200 && !r.whole), "%s: the client is told %d", answers[i].target, r.status);
 		check(response_field(&r, "X-Evil") == NULL, "%s: injected",
 		    answers[i].target);
 		response_clear(&r);
@@ -154,7 +155,8 @@ lengths_that_lie_are_shown_or_cut(struct stack *s)
 	backend_answer_str(s->backend, "/more", "HTTP/1.1 200 OK\r\n"
 	    "Content-Length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\nX-Evil: 1\r\n\r\n");
 	r = stack_get(s, "/less");
-	check(r.status == 502 || (r.status == 200 && !r.whole), "less: %d %s",
+	check(r.status == 502 || r.status == 503 ||
+	    (r.status == 200 && !r.whole), "less: %d %s",
 	    r.status, r.whole ? "whole" : "cut");
 	response_clear(&r);
 	r = stack_get(s, "/more");

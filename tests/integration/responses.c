@@ -22,6 +22,14 @@ check_field(const struct response *r, const char *name, const char *want)
 	free(value);
 }
 
+/* A classic agent's response is always chunked: its length is unknown. */
+static void
+check_length(const struct stack *s, const struct response *r, const char *want)
+{
+	if (strcmp(s->protocol, "classic") != 0)
+		check_field(r, "Content-Length", want);
+}
+
 static void
 status_is_kept(struct stack *s)
 {
@@ -110,7 +118,7 @@ field_lines_keep_order_and_number(struct stack *s)
 	check_field(&r, "WWW-Authenticate", "Basic realm=\"a, b\"");
 	check_field(&r, "Content-Type", "text/x-odd; charset=\"utf-8\"");
 	check_field(&r, "Cache-Control", "no-store");
-	check_field(&r, "Content-Length", "2");
+	check_length(s, &r, "2");
 	response_clear(&r);
 }
 TEST_EACH(responses, field_lines_keep_order_and_number)
@@ -128,7 +136,7 @@ content_codings_are_left_alone(struct stack *s)
 	backend_answer(s->backend, "/gzip", gzip, sizeof(gzip) - 1);
 	r = stack_get(s, "/gzip");
 	check_field(&r, "Content-Encoding", "gzip");
-	check_field(&r, "Content-Length", "25");
+	check_length(s, &r, "25");
 	check(r.content_len == 25 && r.whole &&
 	    memcmp(buf_data(&r.content), gzip + sizeof(gzip) - 1 - 25, 25)
 	    == 0, "changed on the way");

@@ -30,21 +30,33 @@ web_facts(const struct stack *s)
 			.name = "lighttpd",
 			.unknown_methods = false,
 			.streams_chunked_upload = false,
-			.streams_classic = false,
-			.head_before_content = true,
+			.answers_early = true,
 			.sees_client_leave = true,
+			.cookie_join = "; ",
 		},
 		[WEB_APACHE] = {
 			.name = "apache",
 			.unknown_methods = true,
 			.streams_chunked_upload = true,
-			.streams_classic = true,
-			.head_before_content = false,
+			.answers_early = false,
 			.sees_client_leave = false,
+			.cookie_join = ", ",
 		},
 	};
 
 	return &facts[s->web];
+}
+
+bool
+stack_can_cancel(const struct stack *s)
+{
+	return strcmp(s->protocol, "classic") != 0;
+}
+
+bool
+stack_streams_responses(const struct stack *s)
+{
+	return stack_can_cancel(s) || web_facts(s)->streams_chunked_upload;
 }
 
 /* Does somebody listen there? */

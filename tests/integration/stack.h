@@ -91,16 +91,27 @@ int stack_status(const struct stack *s, const char *target);
 /* GET target, which must be answered with this status. */
 void stack_expect(const struct stack *s, const char *target, int status);
 
-/* A table of what differs between the web servers in front. */
+/* What differs between the web servers in front: measured, and not ours to
+ * change. */
 struct web_facts {
 	const char *name;
 	bool unknown_methods;	/* passed on; else 501 */
-	bool streams_chunked_upload;	/* else spooled whole first */
-	bool streams_classic;	/* a classic agent's response, likewise */
-	bool head_before_content;	/* the response head goes out at once */
+	bool streams_chunked_upload;	/* else spooled whole first, and with
+					 * it a classic agent's response */
+	bool answers_early;	/* passes a response on before the request's
+				 * content has ended */
 	bool sees_client_leave;	/* before it writes to it */
+	const char *cookie_join;	/* between merged Cookie lines */
 };
 const struct web_facts *web_facts(const struct stack *s);
+
+/* Does a response reach the client while the backend still makes it, and the
+ * client's leaving the backend?  Not with a classic agent behind a server that
+ * spools its posts. */
+bool stack_streams_responses(const struct stack *s);
+
+/* The classic protocol can't call an exchange back. */
+bool stack_can_cancel(const struct stack *s);
 
 #define STACK_TEST(suite, test, server, proto, suffix, ...) \
 	Test(suite, test##_##suffix, .timeout = 120) \
