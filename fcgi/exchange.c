@@ -277,6 +277,7 @@ rewind_request(struct exchange *x)
 	stream_in_clear(&x->response);
 	stream_in_init(&x->response,
 	    (uint64_t)x->all->parts.settings->window);
+	buf_clear(&x->early);
 }
 
 void
@@ -415,6 +416,7 @@ exchange_begin(struct exchanges *all, struct call *call,
 	stream_out_init(&x->request, (size_t)settings->window,
 	    EXCHANGE_INLINE_MAX);
 	stream_in_init(&x->response, (uint64_t)settings->window);
+	buf_init(&x->early, (size_t)settings->window);
 	HASH_ADD(hh, all->by_id, id, sizeof x->id, x);
 	all->count++;
 	call_set_data(call, x);
@@ -539,6 +541,7 @@ exchange_end(struct exchange *x)
 	stream_out_clear(&x->request);
 	stream_in_clear(&x->response);
 	buf_clear(&x->wire);
+	buf_clear(&x->early);
 	free(x->backend);
 	free(x->user);
 	free(x);

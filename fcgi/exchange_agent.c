@@ -230,20 +230,25 @@ finish(struct exchange *x)
 
 /* false: the exchange is no more. */
 static bool
-take_content(struct exchange *x, uint64_t offset, struct span content,
-    bool end)
+take_content(struct exchange *x, const struct frame *frame, struct buf *out)
 {
-	struct buf *out = &x->all->content;
 	int r;
 
-	buf_drain(out, buf_len(out));
-	r = stream_in_take(&x->response, offset, content, end, out);
+	r = stream_in_take(&x->response, frame->type == FRAME_HEAD ? 0 :
+	    frame->offset, frame->content, frame->flags & FRAME_FLAG_END, out);
 	if (r != WIRE_OK) {
 		fail_agent(x, "The agent sent more than it was allowed to.");
 		return false;
 	}
-	if (buf_len(out) > 0)
-		x->active = ev_now(x->all->parts.loop);
+	x->active = ev_now(x->all->parts.loop);
+	return true;
+}
+
+/* What came goes to the client; all of it is there, or the agent may go on.
+ * false: the exchange is no more. */
+static bool
+answer(struct exchange *x, struct buf *out)
+{
 	if (x->has_response_length && x->response.next >
 	    x->response_length) {
 		fail_agent(x, "The response is longer than its "
@@ -252,7 +257,24 @@ take_content(struct exchange *x, uint64_t offset, struct span content,
 	}
 	if (buf_len(out) > 0)
 		call_write(x->call, buf_data(out), buf_len(out));
+	/* The web server ends the call itself when the length is reached, so
+	 * the END that may come later is not waited for. */
+	if (stream_in_is_complete(&x->response) || (x->has_response_length &&
+	    x->response.next == x->response_length)) {
+		finish(x);
+		return false;
+	}
 	return true;
+}
+
+static void
+look_for_gap(struct exchange *x)
+{
+	bool had = x->gap;
+
+	x->gap = stream_in_has_gap(&x->response);
+	if (x->gap && !had)
+		exchange_set_timer(x, gap_seconds);
 }
 
 static void
@@ -290,46 +312,34 @@ take_head(struct exchange *x, const struct frame *frame)
 		finish(x);
 		return;
 	}
-	if (!take_content(x, 0, frame->content, frame->flags &
-	    FRAME_FLAG_END))
+	struct buf *content = &x->all->content;
+
+	buf_drain(content, buf_len(content));
+	if (buf_len(&x->early) > 0)
+		call_write(x->call, buf_data(&x->early), buf_len(&x->early));
+	buf_clear(&x->early);
+	if (!take_content(x, frame, content) || !answer(x, content))
 		return;
-	if (stream_in_is_complete(&x->response)) {
-		finish(x);
-		return;
-	}
-	exchange_set_timer(x, x->gap ? gap_seconds :
-	    (double)settings->idle_timeout_ms / 1000);
+	x->gap = false;
+	exchange_set_timer(x, (double)settings->idle_timeout_ms / 1000);
+	look_for_gap(x);
 	grant_window(x, x->answerer.kind == ADDRESS_CALL);
-}
-
-static void
-look_for_gap(struct exchange *x)
-{
-	bool had = x->gap;
-
-	x->gap = stream_in_has_gap(&x->response);
-	if (x->gap && !had)
-		exchange_set_timer(x, gap_seconds);
 }
 
 static void
 take_data(struct exchange *x, const struct frame *frame)
 {
+	struct buf *content = &x->all->content;
 	uint64_t before = x->response.next;
 
-	/* Before the head there is nothing to put it after: the head has been
-	 * overtaken, and this will be asked for again. */
+	/* It may have overtaken its head. */
 	if (x->state != EXCHANGE_ANSWERS) {
-		x->gap = true;
+		take_content(x, frame, &x->early);
 		return;
 	}
-	if (!take_content(x, frame->offset, frame->content, frame->flags &
-	    FRAME_FLAG_END))
+	buf_drain(content, buf_len(content));
+	if (!take_content(x, frame, content) || !answer(x, content))
 		return;
-	if (stream_in_is_complete(&x->response)) {
-		finish(x);
-		return;
-	}
 	grant_window(x, x->response.next == before);
 	look_for_gap(x);
 }

@@ -61,6 +61,7 @@ struct exchange {
 	bool has_content;
 	bool has_response_length;
 	unsigned long long response_length;
+	struct buf early;	/* content that overtook the head */
 	bool gap;		/* content is missing in the middle */
 
 	unsigned resends;	/* of OPEN */
