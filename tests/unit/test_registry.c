@@ -266,8 +266,8 @@ Test(registry, lets_tokens_in_until_they_are_removed)
 Test(registry, skips_entries_that_are_not_ours)
 {
 	const char *const bad[] = { "HSET", "ip:{registry}:backends",
-		"x", "not json", "other", "{\"id\":\"b\",\"endUser\":\"u\","
-		"\"backendUser\":\"v\",\"pathPrefixes\":[\"/\"]}" };
+		"x", "not json", "other", ("{\"id\":\"b\",\"endUser\":\"u\","
+		"\"backendUser\":\"v\",\"pathPrefixes\":[\"/\"]}") };
 	const char *const token[] = { "HSET", "ip:{registry}:tokens", "y",
 		"{}" };
 

@@ -610,8 +610,8 @@ Test(store_start, refuses_addresses_that_it_cannot_read)
 	static const char *const bad[] = { "", "host:", "host:0", "host:65536",
 		"host:6379x", "::1", "[::1", "[::1]6379", "unix:", "unix:rel",
 		"redis://h/x", "redis://u:p@h", "rediss://h", "redis://h:x",
-		"/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
+		("/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa") };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		const struct store_settings settings = { .address = bad[i],
