@@ -39,6 +39,7 @@ enum {
 	FRAME_FLAG_END = 1,	/* OPEN, HEAD, DATA: the content ends after it */
 	FRAME_FLAG_RESEND = 1,	/* WINDOW: send again from `received` */
 	FRAME_FLAG_PARK = 1,	/* HELLO: hold the call until there is work */
+	FRAME_FLAG_LEAVING = 2,	/* HELLO: this instance takes no more work */
 };
 
 /* Why an exchange ends before its time. */

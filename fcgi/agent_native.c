@@ -26,6 +26,9 @@ enum {
 static const double outbox_seconds = 0.003;
 static const double outbox_recent_seconds = 0.1;
 
+/* Said on an agent's channel. */
+static const char leaving_word[] = "leaving";
+
 static const char content_type[] = "application/vnd.inverting-proxy.frames";
 
 struct native_call {
@@ -58,6 +61,7 @@ struct session {
 	struct watch *mail;
 	struct buf outbox;	/* for its next call, if that comes soon */
 	ev_timer outbox_timer;
+	bool leaving;		/* takes no more work */
 	ev_tstamp signed_at;
 	ev_tstamp called;
 	UT_hash_handle hh;
@@ -115,6 +119,22 @@ mail_give(void *arg, struct span frames)
 		return false;
 	mark_dirty(c);
 	return true;
+}
+
+/* The agent said, here or at another worker, that it stops. */
+static void
+session_leaves(void *arg, struct span word)
+{
+	struct session *s = arg;
+	struct native_call *c;
+
+	if (!span_is(word, span_str(leaving_word)))
+		return;
+	s->leaving = true;
+	TAILQ_FOREACH(c, &s->parked, session_link) {
+		c->waiter.capacity = 0;
+		mark_dirty(c);
+	}
 }
 
 static void
@@ -181,7 +201,8 @@ session_get(struct agent_native *n, const unsigned char *instance)
 	s->outbox_timer.data = s;
 	for (size_t i = 0; i < AGENT_INSTANCE_LEN; i++)
 		snprintf(hex + 2 * i, 3, "%02x", instance[i]);
-	struct watch_handler handler = { mail_room, mail_give, s };
+	struct watch_handler handler = { mail_room, mail_give,
+	    session_leaves, s };
 
 	s->mail = watch_new(n->parts->watches,
 	    store_key_agent_mail(span_str(hex)),
@@ -349,7 +370,7 @@ go_on(struct native_call *c)
 	}
 	c->session->called = ev_now(c->all->parts->loop);
 	outbox_to_call(c->session, c);
-	if (c->wants_park && !c->all->draining) {
+	if (c->wants_park && !c->all->draining && !c->session->leaving) {
 		park(c);
 		if (buf_len(&c->answer) > 0)
 			mark_dirty(c);
@@ -359,20 +380,6 @@ go_on(struct native_call *c)
 }
 
 /* --- from the agent --- */
-
-static void
-frames_sent(void *arg, enum mailbox_result result)
-{
-	struct native_call *c = arg;
-
-	c->busy--;
-	if (result == MAILBOX_LOST)
-		c->lost = true;
-	if (c->call != NULL)
-		go_on(c);
-	else
-		settle(c);
-}
 
 /* The owner of these is dead: the agent is told to forget them. */
 static void
@@ -389,6 +396,32 @@ reset_unknown(struct native_call *c, struct span frames)
 	}
 }
 
+/* Frames on their way; a copy while it is not known whether their owner
+ * lives. */
+struct sending {
+	struct native_call *c;
+	size_t len;
+	char frames[];
+};
+
+static void
+frames_sent(void *arg, enum mailbox_result result)
+{
+	struct sending *sending = arg;
+	struct native_call *c = sending->c;
+
+	if (result == MAILBOX_LOST)
+		c->lost = true;
+	else if (result == MAILBOX_DEAD)
+		reset_unknown(c, span_of(sending->frames, sending->len));
+	free(sending);
+	c->busy--;
+	if (c->call != NULL)
+		go_on(c);
+	else
+		settle(c);
+}
+
 static void
 send_to_owner(struct native_call *c, const struct exchange_id *id,
     struct span frames)
@@ -401,9 +434,19 @@ send_to_owner(struct native_call *c, const struct exchange_id *id,
 		reset_unknown(c, frames);
 		return;
 	}
+	size_t len = mailbox_worker_lives(mailbox, owner.worker) ? 0 :
+	    frames.len;
+	struct sending *sending = malloc(sizeof *sending + len);
+
+	if (sending == NULL)
+		fatal("agent_native: out of memory");
+	sending->c = c;
+	sending->len = len;
+	if (len > 0)
+		memcpy(sending->frames, frames.data, len);
 	c->busy++;
 	mailbox_send(mailbox, &owner, &self, buf_span(&c->backends), frames,
-	    frames_sent, c);
+	    frames_sent, sending);
 }
 
 /* Takes note of the backends the agent may serve; false: none. */
@@ -450,6 +493,10 @@ take_hello(struct native_call *c, const struct frame *hello)
 	s->called = ev_now(parts->loop);
 	c->waiter.capacity = hello->capacity;
 	c->wants_park = hello->flags & FRAME_FLAG_PARK;
+	if (hello->flags & FRAME_FLAG_LEAVING && !s->leaving) {
+		session_leaves(s, span_str(leaving_word));
+		watch_tell(s->mail, span_str(leaving_word));
+	}
 	c->in_flight = hello->in_flight;
 	exchanges_agent_seen(parts->exchanges, hello->instance);
 	if (hello->in_flight > 0 && ev_now(parts->loop) - s->signed_at >

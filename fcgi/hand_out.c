@@ -132,7 +132,7 @@ room_get(struct hand_out *h, struct span backend)
 	room->left = ev_now(h->loop);
 	TAILQ_INIT(&room->seats);
 	struct watch_handler handler = { room_capacity, room_give_queued,
-	    room };
+	    NULL, room };
 
 	room->watch = watch_new(h->watches, store_key_queue(backend),
 	    store_key_wake(backend), &handler);

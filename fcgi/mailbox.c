@@ -552,6 +552,17 @@ on_heartbeat(struct ev_loop *loop, ev_timer *timer, int events)
 }
 
 bool
+mailbox_worker_lives(const struct mailbox *m, const unsigned char *worker)
+{
+	const struct peer *p;
+
+	if (memcmp(worker, m->id, WORKER_ID_LEN) == 0)
+		return true;
+	HASH_FIND(hh, m->peers, worker, WORKER_ID_LEN, p);
+	return p != NULL && p->alive;
+}
+
+bool
 mailbox_worker_may_live(const struct mailbox *m, const unsigned char *worker)
 {
 	const struct peer *p;

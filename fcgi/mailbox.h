@@ -88,4 +88,8 @@ void mailbox_deliver_local(struct mailbox *m);
 bool mailbox_worker_may_live(const struct mailbox *m,
     const unsigned char *worker);
 
+/* True only when it is known to be alive (or is this one). */
+bool mailbox_worker_lives(const struct mailbox *m,
+    const unsigned char *worker);
+
 #endif

@@ -58,10 +58,7 @@ put_back(struct watch *w, const struct store_reply *reply, size_t from)
 	for (size_t i = reply->count; i-- > from; )
 		argv[argc++] = reply->element[i].string;
 	store_command(w->all->store, NULL, NULL, argc, argv);
-	struct span publish[] = { span_str("PUBLISH"),
-	    store_key_span(&w->channel), span_str("") };
-
-	store_command(w->all->store, NULL, NULL, 3, publish);
+	watch_tell(w, span_str(""));
 }
 
 static void
@@ -182,14 +179,29 @@ watch_free(struct watch *w)
 	settle(w);
 }
 
+void
+watch_tell(struct watch *w, struct span word)
+{
+	struct span publish[] = { span_str("PUBLISH"),
+	    store_key_span(&w->channel), word };
+
+	store_command(w->all->store, NULL, NULL, 3, publish);
+}
+
 bool
-watches_message(struct watches *all, struct span channel)
+watches_message(struct watches *all, struct span channel,
+    struct span payload)
 {
 	struct watch *w;
 
 	HASH_FIND(hh, all->by_channel, channel.data, channel.len, w);
 	if (w == NULL)
 		return false;
+	if (payload.len > 0) {
+		if (w->handler.told != NULL)
+			w->handler.told(w->handler.arg, payload);
+		return true;
+	}
 	w->may_have = true;
 	w->woken = true;
 	take(w);

@@ -58,12 +58,40 @@ call_role(const struct call *call)
 	return ROLE_UNKNOWN;
 }
 
+/* The web server chose the mount by a path that it had decoded and simplified.
+ * Agents and admins have no need of another spelling; a client could try to
+ * get past something with one. */
+static bool
+is_plain_path(const struct call *call)
+{
+	static const char *const odd[] = { "..", "//", "%2f", "%2e", "%5c",
+		"\\" };
+	const char *target = call_param(call, "REQUEST_URI");
+	char path[1024];
+	size_t len;
+
+	if (target == NULL || (len = strcspn(target, "?")) >= sizeof path)
+		return false;
+	memcpy(path, target, len);
+	path[len] = '\0';
+	for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
+		if (strcasestr(path, odd[i]) != NULL)
+			return false;
+	return true;
+}
+
 static void
 on_request(struct call *call)
 {
 	struct agent_parts *parts = &worker->parts;
+	enum role role = call_role(call);
 
-	switch (call_role(call)) {
+	if ((role == ROLE_AGENT || role == ROLE_ADMIN) &&
+	    !is_plain_path(call)) {
+		reply_text(call, 404, "There is nothing here.", NULL, 0);
+		return;
+	}
+	switch (role) {
 	case ROLE_CLIENT:
 		client_call_request(call, parts->exchanges, parts->registry,
 		    worker->settings);
@@ -171,8 +199,7 @@ store_message(void *arg, struct span channel, struct span payload)
 {
 	struct agent_parts *parts = &((struct worker *)arg)->parts;
 
-	(void)payload;
-	if (!watches_message(parts->watches, channel))
+	if (!watches_message(parts->watches, channel, payload))
 		registry_store_message(parts->registry, channel);
 }
 

@@ -13,12 +13,16 @@ static const struct request_head_limits limits = { .fields = 20,
 static int
 encode(const char *const *params, struct request_head *head, char **wire)
 {
+	/* FastCGI's params are not const, though nobody writes to them. */
+	union {
+		const char *const *given;
+		char *const *taken;
+	} env = { .given = params };
 	struct buf out;
 	int r;
 
 	buf_init(&out, 4096);
-	r = request_head_encode((char *const *)(void *)params, &limits, head,
-	    &out);
+	r = request_head_encode(env.taken, &limits, head, &out);
 	*wire = r == WIRE_OK ? span_strdup(buf_span(&out)) : NULL;
 	buf_clear(&out);
 	return r;
