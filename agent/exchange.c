@@ -1,6 +1,7 @@
 /* exchange.c - one exchange in the agent, between its carrier and libcurl. */
 #include "config.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/exchange.h"
@@ -122,6 +123,7 @@ static void
 on_done(void *arg, const struct transfer_result *result)
 {
 	struct exchange *x = arg;
+	char text[400];
 
 	x->transfer = NULL;
 	switch (result->outcome) {
@@ -130,7 +132,9 @@ on_done(void *arg, const struct transfer_result *result)
 		x->carrier->ended(x);
 		return;
 	case TRANSFER_UNREACHABLE:
-		fail(x, FRAME_RESET_UNREACHABLE, result->why);
+		(void)snprintf(text, sizeof(text), "no connection to %.150s: "
+		    "%.200s", x->backend->host, result->why);
+		fail(x, FRAME_RESET_UNREACHABLE, text);
 		return;
 	case TRANSFER_TIMEOUT:
 		fail(x, FRAME_RESET_TIMEOUT,

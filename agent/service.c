@@ -25,12 +25,11 @@ struct service {
 static void
 use_classic(struct service *s, bool classic)
 {
-	if (s->classic == NULL || s->is_classic == classic)
-		return;
 	s->is_classic = classic;
 	for (size_t i = 0; i < s->session_count; i++)
 		native_set_active(s->sessions[i], !classic);
-	classic_set_active(s->classic, classic);
+	if (s->classic != NULL)
+		classic_set_active(s->classic, classic);
 }
 
 /* What a session has found out. */
@@ -44,9 +43,6 @@ on_verdict(void *arg, bool spoken)
 		    "--protocol auto would use the classic one");
 		return;
 	}
-	if (spoken == s->is_classic || (!spoken && s->is_classic))
-		log_debug(NULL, "the proxy speaks the %s protocol",
-		    spoken ? "native" : "classic");
 	if (!spoken && !s->is_classic)
 		log_info(NULL, "the proxy does not speak the native protocol: "
 		    "using the classic one");
