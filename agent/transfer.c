@@ -66,6 +66,7 @@ struct transfer {
 	bool receive_paused, send_paused;
 	bool receive_wanted, send_wanted;	/* to be resumed */
 	bool kill_connection;
+	bool server_closed;		/* before it had all of the request */
 	bool may_repeat;
 	bool head_done;
 	unsigned attempts;
@@ -99,6 +100,23 @@ on_io(struct ev_loop *loop, ev_io *io, int revents)
 	e->has_finished = true;
 }
 
+/* libcurl drops a socket.  When the server has closed it while the request's
+ * content is paused, libcurl waits for that content and says nothing: make
+ * it ask, so that on_send can break the transfer off. */
+static void
+notice_close(CURL *easy, curl_socket_t fd)
+{
+	struct transfer *t = NULL;
+	char byte;
+
+	if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&t) !=
+	    CURLE_OK || t == NULL || !t->is_added || !t->send_paused ||
+	    recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0)
+		return;
+	t->server_closed = true;
+	transfer_resume_send(t);
+}
+
 static int
 on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
@@ -106,8 +124,8 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 	struct watch *w = socket_arg;
 	int events;
 
-	(void)easy;
 	if (what == CURL_POLL_REMOVE) {
+		notice_close(easy, fd);
 		if (w != NULL) {
 			ev_io_stop(e->loop, &w->io);
 			(void)curl_multi_assign(e->multi, fd, NULL);
@@ -188,8 +206,13 @@ on_request(void *arg, char *peer_ip, char *local_ip, int peer_port,
 	/* libcurl sends again by itself when a kept connection dies before
 	 * the first byte of a response; whether the first was acted on nobody
 	 * knows (RFC 9110 9.2.2). */
-	if (t->handler == NULL || (t->attempts++ > 0 && !t->may_repeat))
+	if (t->handler == NULL)
 		return CURL_PREREQFUNC_ABORT;
+	if (t->attempts++ > 0 && !t->may_repeat) {
+		t->reason = "the connection died, and the request may not be "
+		    "repeated";
+		return CURL_PREREQFUNC_ABORT;
+	}
 	return CURL_PREREQFUNC_OK;
 }
 
@@ -308,6 +331,10 @@ on_send(char *into, size_t size, size_t count, void *arg)
 	if (t->handler == NULL)
 		return CURL_READFUNC_ABORT;
 	n = t->handler->send(t->arg, into, size * count);
+	if (n == TRANSFER_SEND_LATER && t->server_closed) {
+		t->reason = "the connection was closed early";
+		return CURL_READFUNC_ABORT;
+	}
 	if (n == TRANSFER_SEND_BREAK)
 		return CURL_READFUNC_ABORT;
 	if (n == TRANSFER_SEND_LATER) {
@@ -415,6 +442,18 @@ was_connected(struct transfer *t)
 	    CURLINFO_PRETRANSFER_TIME_T, &us) == CURLE_OK && us > 0);
 }
 
+/* Was it answered, as far as can be known? */
+static bool
+has_whole_response(struct transfer *t)
+{
+	curl_off_t length = -1, received = 0;
+
+	return t->head_done && curl_easy_getinfo(t->easy,
+	    CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length) == CURLE_OK &&
+	    curl_easy_getinfo(t->easy, CURLINFO_SIZE_DOWNLOAD_T,
+	    &received) == CURLE_OK && length >= 0 && length == received;
+}
+
 static enum transfer_outcome
 outcome_of(struct transfer *t, CURLcode code)
 {
@@ -430,6 +469,9 @@ outcome_of(struct transfer *t, CURLcode code)
 	case CURLE_SSL_CONNECT_ERROR:
 	case CURLE_PEER_FAILED_VERIFICATION:
 		return TRANSFER_UNREACHABLE;
+	case CURLE_ABORTED_BY_CALLBACK:
+		return t->server_closed && has_whole_response(t) ?
+		    TRANSFER_COMPLETE : TRANSFER_BROKEN;
 	default:
 		return was_connected(t) ? TRANSFER_BROKEN :
 		    TRANSFER_UNREACHABLE;
@@ -840,7 +882,8 @@ transfer_start(struct transfer_peer *peer,
 	t->arg = arg;
 	t->receive_paused = t->send_paused = false;
 	t->receive_wanted = t->send_wanted = false;
-	t->kill_connection = t->timed_out = t->head_done = false;
+	t->kill_connection = t->server_closed = false;
+	t->timed_out = t->head_done = false;
 	t->may_repeat = request->may_repeat;
 	t->attempts = 0;
 	t->status = 0;
