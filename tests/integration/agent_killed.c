@@ -44,7 +44,7 @@ idempotent_requests_are_done_again(struct stack *s)
 	    backend_count(s->backend, "/again"));
 	response_clear(&r);
 }
-TEST_EACH(agent_killed, idempotent_requests_are_done_again,
+TEST_EACH_WEB(agent_killed, idempotent_requests_are_done_again,
     .worker_options = { LEASE })
 
 static void
@@ -66,7 +66,7 @@ a_begun_post_is_502(struct stack *s)
 	check(backend_count(s->backend, "/never") == 1, "done twice");
 	response_clear(&r);
 }
-TEST_EACH(agent_killed, a_begun_post_is_502, .worker_options = { LEASE })
+TEST_EACH_WEB(agent_killed, a_begun_post_is_502, .worker_options = { LEASE })
 
 static void
 a_response_that_had_begun_is_cut(struct stack *s)
@@ -134,10 +134,34 @@ a_sleeper_harms_nobody_when_it_wakes(struct stack *s)
 	for (int i = 0; i < 20; i++)
 		stack_expect(s, "/ready", 200);
 }
-TEST_EACH(agent_killed, a_sleeper_harms_nobody_when_it_wakes,
+TEST_EACH_WEB(agent_killed, a_sleeper_harms_nobody_when_it_wakes,
     .worker_options = { LEASE })
 
-/* A hundred in flight, a second agent beside: all are decided. */
+/* Nothing tells that a classic agent has died after its fetch, but that no
+ * response comes. */
+static void
+a_classic_agents_death_shows_in_time(struct stack *s)
+{
+	struct classic agent = classic_new(s);
+	struct client *c = stack_send(s, "GET", "/x", "");
+	char id[CLASSIC_ID_LEN];
+	struct response r;
+
+	classic_take(&agent, id);
+	r = classic_fetch(&agent, id);
+	check(r.status == 200, "fetch: %d", r.status);
+	response_clear(&r);
+	r = stack_receive(c, "GET");
+	check(r.status == 504, "%d", r.status);
+	response_clear(&r);
+	check(classic_post_str(&agent, id, "HTTP/1.1 200 OK\r\n"
+	    "Content-Length: 4\r\n\r\nlate") == 404, "a late answer is taken");
+}
+TEST_EACH_WEB(agent_killed, a_classic_agents_death_shows_in_time,
+    .agents = STACK_NO_AGENT, .worker_options = { LEASE,
+    "--response-timeout=2s" })
+
+/* Many in flight, a second agent beside: all are decided. */
 static void
 everything_is_decided(struct stack *s)
 {
@@ -163,5 +187,5 @@ everything_is_decided(struct stack *s)
 	check(ok + bad == MANY && ok >= MANY * 2 / 3, "%d ok, %d 502", ok,
 	    bad);
 }
-TEST_EACH(agent_killed, everything_is_decided, .agents = 2,
+TEST_EACH_WEB(agent_killed, everything_is_decided, .agents = 2,
     .worker_options = { LEASE })

@@ -77,6 +77,31 @@ a_break_is_shown(struct stack *s)
 }
 TEST_EACH(backend_down, a_break_is_shown)
 
+/* Also on a connection that is kept, where no close tells it. */
+static void
+a_break_is_shown_on_a_kept_connection(struct stack *s)
+{
+	static const char *const targets[] = { "/break/100000/50000",
+		"/break-chunked/50000" };
+
+	if (!stack_streams_responses(s))
+		return;
+	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+		struct client *c = client_new(s->port);
+		struct response r;
+
+		client_printf(c, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n",
+		    targets[i]);
+		response_read_head(c, "GET", &r, PATIENCE_MS);
+		response_read_content(c, &r);
+		check(r.status == 502 || !r.whole, "%s: %d, looks whole",
+		    targets[i], r.status);
+		response_clear(&r);
+		client_free(c);
+	}
+}
+TEST_EACH(backend_down, a_break_is_shown_on_a_kept_connection)
+
 static void
 a_break_of_a_stream_is_shown(struct stack *s)
 {

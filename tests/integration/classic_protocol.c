@@ -204,6 +204,30 @@ the_request_streams_while_it_arrives(struct stack *s)
 TEST_EACH_WEB(classic_protocol, the_request_streams_while_it_arrives,
     .agents = STACK_NO_AGENT)
 
+static void
+the_fetch_breaks_off_with_the_client(struct stack *s)
+{
+	struct classic agent = classic_new(s);
+	struct client *c = stack_send(s, "POST", "/up",
+	    "Content-Length: 10\r\n"), *fetch = client_new(s->port);
+	char id[CLASSIC_ID_LEN];
+	struct response r;
+
+	client_printf(c, "first");
+	classic_take(&agent, id);
+	classic_send_head(fetch, &agent, "GET", "request", id);
+	client_printf(fetch, "\r\n");
+	response_read_head(fetch, "GET", &r, PATIENCE_MS);
+	response_read_piece(fetch, &r, PATIENCE_MS);
+	client_reset(c);
+	response_read_content(fetch, &r);
+	check(r.ended && !r.whole, "half a request looks whole");
+	response_clear(&r);
+	client_free(fetch);
+}
+TEST_EACH_WEB(classic_protocol, the_fetch_breaks_off_with_the_client,
+    .agents = STACK_NO_AGENT)
+
 /* As the existing agent does: the post is opened while the request is still
  * being fetched, nothing comes for a while, then small chunks of what is
  * itself chunked. */

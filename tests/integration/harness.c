@@ -328,7 +328,7 @@ process_exec(struct process *p)
 	int log = open(p->log, O_WRONLY | O_CREAT | O_APPEND, 0666);
 	int out = p->out == NULL ? log :
 	    open(p->out, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-	int null = open("/dev/null", O_RDONLY);
+	int in = p->stdin_fd > 0 ? p->stdin_fd : open("/dev/null", O_RDONLY);
 	sigset_t none;
 
 	setpgid(0, guardian);
@@ -336,7 +336,7 @@ process_exec(struct process *p)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
-	dup2(null, 0);
+	dup2(in, 0);
 	dup2(out, 1);
 	dup2(log, 2);
 	close_range(3, ~0U, 0);

@@ -65,6 +65,7 @@ struct process {
 	const char *name;	/* also of its log: DIR/name.log */
 	pid_t pid;		/* 0: not running */
 	int status;		/* of wait, once it ended */
+	int stdin_fd;		/* its descriptor 0; 0: /dev/null */
 	bool may_fail;		/* killed by the test on purpose */
 	char *log;		/* standard error, and output without out */
 	char *out;		/* standard output of process_run */

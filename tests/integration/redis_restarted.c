@@ -27,6 +27,9 @@ clients_and_agents_get_503(struct stack *s)
 
 	process_kill(s->redis);
 	start = now_ms();
+	/* What meets in one worker may still pass for a moment. */
+	wait_for(stack_status(s, "/ready") == 503, 3000,
+	    "clients are not told");
 	r = stack_get(s, "/ready");
 	check(r.status == 503 && response_field(&r, "Retry-After") != NULL,
 	    "client: %d", r.status);

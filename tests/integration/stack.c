@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -99,30 +100,63 @@ stack_start_redis(struct stack *s)
 	    "Redis does not start");
 }
 
-void
-stack_start_worker(struct stack *s)
+/* A listening socket for workers to inherit. */
+static int
+listen_for_workers(const char *path)
 {
-	struct process *p = s->worker;
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (p == NULL) {
-		p = s->worker = process_new("worker");
-		process_arg(p, "%s", harness_program("inverting-proxy.fcgi"));
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+	check(bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 &&
+	    chmod(path, 0666) == 0 && listen(fd, 1024) == 0, "%s: %s", path,
+	    strerror(errno));
+	return fd;
+}
+
+static struct process *
+worker_new(struct stack *s, const char *name)
+{
+	struct process *p = process_new(name);
+
+	process_arg(p, "%s", harness_program("inverting-proxy.fcgi"));
+	if (s->inherited) {
+		p->stdin_fd = s->worker_fd;
+	} else {
 		process_arg(p, "--listen=unix:%s", s->worker_socket);
 		/* The web server may run as somebody else. */
 		process_arg(p, "--socket-mode=0666");
-		process_arg(p, "--redis=unix:%s", s->redis_socket);
-		process_arg(p, "--workers=%d", s->workers == 0 ? 1 : s->workers);
-		process_arg(p, "--drain-timeout=1s");
-		process_arg(p, "--log-level=debug");
-		/* The test is the agent, and waits for its own polls. */
-		if (s->agents == STACK_NO_AGENT)
-			process_arg(p, "--poll-timeout=200ms");
-		for (int i = 0; s->worker_options[i] != NULL; i++)
-			process_arg(p, "%s", s->worker_options[i]);
 	}
-	process_start(p);
+	process_arg(p, "--redis=unix:%s", s->redis_socket);
+	process_arg(p, "--workers=%d", s->workers == 0 ? 1 : s->workers);
+	process_arg(p, "--drain-timeout=1s");
+	process_arg(p, "--log-level=debug");
+	/* The test is the agent, and waits for its own polls. */
+	if (s->agents == STACK_NO_AGENT)
+		process_arg(p, "--poll-timeout=200ms");
+	for (int i = 0; s->worker_options[i] != NULL; i++)
+		process_arg(p, "%s", s->worker_options[i]);
+	return p;
+}
+
+void
+stack_start_worker(struct stack *s)
+{
+	if (s->inherited && s->worker_fd == 0)
+		s->worker_fd = listen_for_workers(s->worker_socket);
+	if (s->worker == NULL)
+		s->worker = worker_new(s, "worker");
+	process_start(s->worker);
 	wait_for(unix_socket_answers(s->worker_socket), PATIENCE_MS,
 	    "the worker does not listen");
+}
+
+void
+stack_start_worker_beside(struct stack *s)
+{
+	if (s->worker_beside == NULL)
+		s->worker_beside = worker_new(s, "worker-beside");
+	process_start(s->worker_beside);
 }
 
 void
@@ -364,16 +398,28 @@ stack_status(const struct stack *s, const char *target)
 	return status;
 }
 
-void
-stack_wait_healthy(struct stack *s)
+/* Each of several workers is met sooner or later. */
+static bool
+always_ok(const struct stack *s, const char *target)
 {
-	wait_for(stack_status(s, ADMIN_MOUNT "healthz") == 200, PATIENCE_MS,
-	    "the worker does not become healthy");
+	int tries = s->workers > 1 ? 10 * s->workers : 1;
+
+	for (int i = 0; i < tries; i++)
+		if (stack_status(s, target) != 200)
+			return false;
+	return true;
 }
 
 void
 stack_wait_ready(struct stack *s)
 {
-	wait_for(stack_status(s, "/ready") == 200, PATIENCE_MS,
+	wait_for(always_ok(s, "/ready"), PATIENCE_MS,
 	    "no request comes through");
+}
+
+void
+stack_wait_healthy(struct stack *s)
+{
+	wait_for(always_ok(s, ADMIN_MOUNT "healthz"), PATIENCE_MS,
+	    "the worker does not become healthy");
 }

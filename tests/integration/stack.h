@@ -36,6 +36,8 @@ struct stack {
 	const char *protocol;	/* of the agents: native, classic, auto */
 	int agents;		/* 0: one; STACK_NO_AGENT: none */
 	int workers;		/* 0: one */
+	bool inherited;		/* the worker's socket is the test's, passed on
+				 * as descriptor 0, as systemd does */
 	bool login;		/* clients log in: alice, bob and carol, each
 				 * with the name as password */
 	const char *worker_options[STACK_OPTIONS_MAX];
@@ -45,6 +47,8 @@ struct stack {
 	int port;		/* of the web server */
 	struct backend *backend;	/* served as "b1", for allUsers at / */
 	struct process *redis, *web_process, *worker;
+	struct process *worker_beside;	/* stack_start_worker_beside */
+	int worker_fd;			/* when inherited */
 	struct process *agent[STACK_AGENTS_MAX];
 	char *agent_token;	/* identity agent-one, backend b1's */
 	char *admin_token;
@@ -58,6 +62,9 @@ void stack_stop(struct stack *s);
 void stack_start_redis(struct stack *s);
 void stack_start_worker(struct stack *s);
 void stack_start_agent(struct stack *s, int n);
+
+/* A second one on the same socket, which must be inherited. */
+void stack_start_worker_beside(struct stack *s);
 
 /* Until a request of a client comes back from the backend. */
 void stack_wait_ready(struct stack *s);

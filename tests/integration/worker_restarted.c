@@ -9,25 +9,41 @@
 
 #include "tests/integration/stack.h"
 
+/* Two on one socket that outlives them: each ends as told, when what it held
+ * is finished through the other, and no client notices. */
 static void
-what_is_held_is_finished_first(struct stack *s)
+a_rolling_restart_is_not_noticed(struct stack *s)
 {
-	struct client *c = stack_send(s, "GET", "/slow/700", "");
-	struct response r;
+	enum { MANY = 30 };
+	struct client *c[MANY];
 
-	wait_for(backend_count(s->backend, "/slow") == 1, PATIENCE_MS,
-	    "the request does not arrive");
-	process_signal(s->worker, SIGTERM);
-	r = stack_receive(c, "GET");
-	check(r.status == 200 && r.whole, "%d %s", r.status,
-	    response_text(&r));
-	response_clear(&r);
-	process_wait(s->worker, 3000);
-	check(s->worker->status == 0, "status %#x",
-	    (unsigned)s->worker->status);
+	stack_start_worker_beside(s);
+	for (int round = 0; round < 6; round++) {
+		struct process *p = round % 2 == 0 ? s->worker :
+		    s->worker_beside;
+
+		stack_wait_ready(s);
+		for (int i = 0; i < MANY; i++)
+			c[i] = stack_send(s, "POST", "/slow/100",
+			    "Content-Length: 0\r\n");
+		process_signal(p, SIGTERM);
+		for (int i = 0; i < MANY; i++) {
+			struct response r = stack_receive(c[i], "POST");
+
+			check(r.status == 200 && r.whole,
+			    "round %d, number %d: %d %s", round, i, r.status,
+			    response_text(&r));
+			response_clear(&r);
+		}
+		process_wait(p, 6000);
+		check(p->status == 0, "status %#x", (unsigned)p->status);
+		process_start(p);
+	}
+	check(backend_count(s->backend, "/slow") == 6 * MANY,
+	    "%zu executions", backend_count(s->backend, "/slow"));
 }
-TEST_EACH(worker_restarted, what_is_held_is_finished_first,
-    .worker_options = { "--drain-timeout=5s" })
+TEST_EACH(worker_restarted, a_rolling_restart_is_not_noticed,
+    .inherited = true, .worker_options = { "--drain-timeout=5s" })
 
 /* Parked polls are answered, so it does not take the 30 s of a poll. */
 static void
