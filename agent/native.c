@@ -498,6 +498,12 @@ call_as_needed(struct native *n)
 	double delay;
 
 	send_waiting(n);
+	/* After a loss one call that is answered at once shows the return. */
+	if (n->link.failures > 0) {
+		if (n->carrying == 0)
+			call_open(n, false);
+		return;
+	}
 	while (has_frames(n)) {
 		if (may_park(n)) {
 			call_open(n, true);
