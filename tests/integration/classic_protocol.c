@@ -205,6 +205,31 @@ TEST_EACH_WEB(classic_protocol, the_request_streams_while_it_arrives,
     .agents = STACK_NO_AGENT)
 
 static void
+content_of_unknown_length_is_fetched_whole(struct stack *s)
+{
+	static const size_t sizes[] = { 1, 65535, 65536, 65537, 200000 };
+	struct classic agent = classic_new(s);
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct client *c = stack_send(s, "POST", "/up",
+		    "Transfer-Encoding: chunked\r\n");
+		char id[CLASSIC_ID_LEN];
+		struct response r;
+
+		client_send_pattern(c, sizes[i], true);
+		classic_take(&agent, id);
+		r = classic_fetch(&agent, id);
+		check(r.status == 200 && r.whole && r.content_len > sizes[i],
+		    "%zu bytes: %d, %llu came", sizes[i], r.status,
+		    r.content_len);
+		response_clear(&r);
+		client_free(c);
+	}
+}
+TEST_EACH_WEB(classic_protocol, content_of_unknown_length_is_fetched_whole,
+    .agents = STACK_NO_AGENT)
+
+static void
 the_fetch_breaks_off_with_the_client(struct stack *s)
 {
 	struct classic agent = classic_new(s);
