@@ -29,7 +29,7 @@ libfcgi-dev            the worker: FastCGI
 libhiredis-dev         the worker: Redis
 libsodium-dev          the worker: tokens
 libjansson-dev         worker and agent: JSON
-uthash-dev             worker and agent: hash tables
+uthash-dev             the worker: hash tables
 libev-dev              worker and agent: event loop
 libcurl4-openssl-dev   the agent: HTTP
 libsystemd-dev         tells systemd when it is ready
