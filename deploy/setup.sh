@@ -154,11 +154,18 @@ setup_build() {
 		setup_step "autoreconf" "$build/autoreconf.log" \
 		    autoreconf -i "$source"
 	fi
+	# What configure found out is old when an optional library has come.
+	configured="$*"
+	for library in criterion libsystemd; do
+		pkg-config --exists $library &&
+		    configured="$configured $library"
+	done
 	if test ! -e "$build/Makefile" ||
-	    test "$(cat "$build/configured" 2>/dev/null)" != "$*"; then
-		(cd "$build" && setup_step "configure $*" "configure.log" \
-		    "$source/configure" "$@") || exit 1
-		printf '%s\n' "$*" >"$build/configured"
+	    test "$(cat "$build/configured" 2>/dev/null)" != "$configured"
+	then
+		(cd "$build" && setup_step "configure${*:+ $*}" \
+		    "$build/configure.log" "$source/configure" "$@") || exit 1
+		printf '%s\n' "$configured" >"$build/configured"
 	fi
 	setup_step "make (in $build)" "$build/make.log" \
 	    make -C "$build" -j "$(nproc)"
