@@ -27,6 +27,7 @@
 
 #include "common/buf.h"
 #include "common/span.h"
+#include "tests/integration/pattern.h"
 
 struct backend_request {
 	char *head;		/* as it came, with its empty line */
@@ -89,11 +90,7 @@ size_t backend_count_open(struct backend *b, const char *prefix);
 const struct backend_request *backend_request(struct backend *b,
     const char *prefix, size_t n);
 
-/* The pattern both sides know, and the hash of content. */
-void pattern_fill(void *into, unsigned long long offset, size_t len);
-enum { PATTERN_PERIOD = 65521 };
-#define HASH_INIT 14695981039346656037ULL
-uint64_t hash_add(uint64_t hash, const void *bytes, size_t len);
-uint64_t hash_pattern(unsigned long long len);
+/* The scripts of the list above. (backend_scripts.c) */
+void backend_add_scripts(struct backend *b);
 
 #endif

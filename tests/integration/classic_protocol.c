@@ -9,6 +9,7 @@
 #include "tests/integration/classic.h"
 
 #define OK_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+#define ABC_ID "ABCDEFABCDEFABCDEFABCDEFABCDEFABCDEFABCDEFABCDEF"
 #define NO_ID "000000000000000000000000000000000000000000000000"
 
 static void
@@ -147,7 +148,7 @@ wrong_ids_are_refused(struct stack *s)
 		int status;
 	} ids[] = { { NULL, 400 }, { NO_ID, 404 }, { "x", 404 },
 		{ "../../etc", 404 }, { NO_ID "00", 404 },
-		{ "ABCDEF" "ABCDEFABCDEFABCDEFABCDEFABCDEFABCDEFABCDEF", 404 } };
+		{ ABC_ID, 404 } };
 	struct classic agent = classic_new(s);
 
 	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {

@@ -106,7 +106,8 @@ an_agent_is_not_believed(struct stack *s)
 		r = stack_receive(c, "GET");
 		/* Apache makes 503 of a head that nothing follows. */
 		check(r.status == 502 || r.status == 503 ||
-		    (r.status == 200 && !r.whole), "%s: the client is told %d", answers[i].target, r.status);
+		    (r.status == 200 && !r.whole),
+		    "%s: the client is told %d", answers[i].target, r.status);
 		check(response_field(&r, "X-Evil") == NULL, "%s: injected",
 		    answers[i].target);
 		response_clear(&r);
