@@ -8,9 +8,11 @@
 
 #include "common/log.h"
 #include "fcgi/agent_classic_private.h"
+#include "fcgi/auth.h"
+#include "fcgi/lease.h"
 #include "fcgi/reply.h"
 
-enum { PENDING_MAX = 100 };
+enum { PENDING_MAX = 100, SWEEP_SECONDS = 60 };
 
 struct poll {
 	struct classic_call base;	/* first */
@@ -30,6 +32,56 @@ classic_must(int r)
 }
 
 /* --- what the calls share --- */
+
+/* The classic protocol has no name for an agent.  Ours give themselves one;
+ * others are told apart by where they call from. */
+static void
+find_instance(struct classic_call *c, struct span backend)
+{
+	struct span parts[] = { backend,
+	    span_str(call_param(c->call, "HTTP_X_INVERTING_PROXY_AGENT_ID")),
+	    span_str(call_param(c->call, "HTTP_X_INVERTING_PROXY_VM_ID")),
+	    span_str(call_param(c->call, "REMOTE_ADDR")) };
+
+	auth_digest(parts, sizeof parts / sizeof *parts, c->instance);
+}
+
+void
+classic_call_sign(struct classic_call *c)
+{
+	struct agent_parts *parts = c->all->parts;
+	ev_tstamp now = ev_now(parts->loop);
+	struct classic_agent *agent;
+
+	HASH_FIND(hh, c->all->agents, c->instance, AGENT_INSTANCE_LEN, agent);
+	if (agent == NULL) {
+		if ((agent = calloc(1, sizeof *agent)) == NULL)
+			fatal("agent_classic: out of memory");
+		memcpy(agent->instance, c->instance, AGENT_INSTANCE_LEN);
+		HASH_ADD(hh, c->all->agents, instance, AGENT_INSTANCE_LEN,
+		    agent);
+	}
+	exchanges_agent_seen(parts->exchanges, c->instance);
+	if (now - agent->signed_at <=
+	    (double)parts->settings->lease_ms / 8000)
+		return;
+	agent->signed_at = now;
+	lease_sign(parts->store, c->instance, parts->settings->lease_ms);
+}
+
+static void
+on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct agent_classic *all = timer->data;
+	struct classic_agent *agent, *next;
+
+	(void)events;
+	HASH_ITER(hh, all->agents, agent, next)
+		if (ev_now(loop) - agent->signed_at > SWEEP_SECONDS) {
+			HASH_DELETE(hh, all->agents, agent);
+			free(agent);
+		}
+}
 
 bool
 classic_call_init(struct classic_call *c, struct agent_classic *all,
@@ -54,6 +106,8 @@ classic_call_init(struct classic_call *c, struct agent_classic *all,
 	c->all = all;
 	c->call = call;
 	c->number = call_number(call);
+	find_instance(c, span_str(backend));
+	classic_call_sign(c);
 	buf_init(&c->backends, 1024);
 	classic_must(frame_append_backend(&c->backends, span_str(backend)));
 	hand_out_attend(all->parts->hand_out, span_str(backend));
@@ -103,7 +157,8 @@ classic_call_send(struct classic_call *c, const struct exchange_id *id,
 {
 	struct mailbox *mailbox = c->all->parts->mailbox;
 	struct address owner = address_owner(id);
-	struct address self = mailbox_call_address(mailbox, c->number);
+	struct address self = mailbox_call_address(mailbox, c->number,
+	    c->instance);
 	struct buf *out = &c->all->scratch;
 
 	frame->id = *id;
@@ -183,6 +238,13 @@ poll_give(struct waiter *w, struct span encoded, const struct frame *open)
 }
 
 static void
+poll_recall(struct waiter *w)
+{
+	poll_mark_dirty((struct poll *)(void *)((char *)w -
+	    offsetof(struct poll, waiter)));
+}
+
+static void
 poll_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop;
@@ -223,6 +285,7 @@ agent_classic_pending(struct agent_classic *all, struct call *call,
 	buf_init(&p->ids, 32 * 1024);
 	p->waiter.capacity = PENDING_MAX;
 	p->waiter.give = poll_give;
+	p->waiter.recall = poll_recall;
 	TAILQ_INSERT_TAIL(&all->polls, p, link);
 	ev_timer_init(&p->timer, poll_timer,
 	    (double)parts->settings->poll_timeout_ms / 1000, 0.);
@@ -267,6 +330,10 @@ agent_classic_new(struct agent_parts *parts)
 	TAILQ_INIT(&all->polls);
 	TAILQ_INIT(&all->dirty);
 	buf_init(&all->scratch, FRAME_PAYLOAD_MAX + FRAME_HEADER_LEN);
+	ev_timer_init(&all->sweep, on_sweep, SWEEP_SECONDS, SWEEP_SECONDS);
+	all->sweep.data = all;
+	ev_timer_start(parts->loop, &all->sweep);
+	ev_unref(parts->loop);
 	return all;
 }
 
@@ -274,8 +341,16 @@ agent_classic_new(struct agent_parts *parts)
 void
 agent_classic_free(struct agent_classic *all)
 {
+	struct classic_agent *agent, *next;
+
 	if (all == NULL)
 		return;
+	ev_ref(all->parts->loop);
+	ev_timer_stop(all->parts->loop, &all->sweep);
+	HASH_ITER(hh, all->agents, agent, next) {
+		HASH_DELETE(hh, all->agents, agent);
+		free(agent);
+	}
 	buf_clear(&all->scratch);
 	free(all);
 }

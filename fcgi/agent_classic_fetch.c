@@ -82,6 +82,9 @@ write_head(struct fetch *f, const struct frame *open)
 		http1_request_clear(&request);
 	}
 	f->is_chunked = framing.kind == HTTP1_FRAMING_CHUNKED;
+	if (!(open->flags & FRAME_FLAG_END) &&
+	    reply_break_needs_close(f->base.call))
+		classic_must(buf_append_str(&out, "Connection: close\r\n"));
 	if (!f->is_chunked)
 		classic_must(buf_printf(&out, "Content-Length: %llu\r\n",
 		    open->head.len + (framing.kind == HTTP1_FRAMING_LENGTH ?

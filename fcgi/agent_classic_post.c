@@ -28,6 +28,7 @@ struct post {
 	struct stream_out content;
 	bool head_sent;
 	bool done;			/* the owner has all it wants */
+	ev_timer alive;			/* an open call is a sign of life */
 	unsigned busy;
 };
 
@@ -36,6 +37,7 @@ settle(struct post *p)
 {
 	if (p->base.call != NULL || p->busy > 0)
 		return;
+	ev_timer_stop(p->base.all->parts->loop, &p->alive);
 	classic_call_clear(&p->base);
 	buf_clear(&p->in);
 	stream_out_clear(&p->content);
@@ -273,6 +275,17 @@ announced(void *arg, enum mailbox_result result)
 }
 
 static void
+on_alive(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct post *p = timer->data;
+
+	(void)loop;
+	(void)events;
+	if (p->base.call != NULL)
+		classic_call_sign(&p->base);
+}
+
+static void
 on_drained(struct agent_call *agent)
 {
 	(void)agent;
@@ -316,6 +329,10 @@ agent_classic_response(struct agent_classic *all, struct call *call,
 	p->base.take = take;
 	buf_init(&p->in, (size_t)settings->head_limit + READ_MAX);
 	stream_out_init(&p->content, (size_t)settings->window, FRAME_DATA_MAX);
+	ev_timer_init(&p->alive, on_alive, 0.,
+	    (double)settings->lease_ms / 4000);
+	p->alive.data = p;
+	ev_timer_again(all->parts->loop, &p->alive);
 	p->busy++;
 	classic_call_send(&p->base, &p->id, &accept, announced);
 	on_content(&p->base.agent);

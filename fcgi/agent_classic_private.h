@@ -16,6 +16,8 @@ struct classic_call {
 	struct agent_classic *all;
 	struct call *call;		/* NULL: answered or gone */
 	unsigned long long number;
+	/* Who is calling, as far as that can be told. */
+	unsigned char instance[AGENT_INSTANCE_LEN];
 	struct buf backends;		/* its one backend, as in HELLO */
 	void (*take)(struct classic_call *c, const struct frame *frame);
 	UT_hash_handle hh;
@@ -26,9 +28,21 @@ struct agent_classic {
 	struct classic_call *by_number;
 	TAILQ_HEAD(, poll) polls;
 	TAILQ_HEAD(, poll) dirty;
+	struct classic_agent *agents;
+	ev_timer sweep;
 	bool draining;
 	struct buf scratch;
 };
+
+/* When a sign of life of an agent was last left in Redis. */
+struct classic_agent {
+	unsigned char instance[AGENT_INSTANCE_LEN];
+	ev_tstamp signed_at;
+	UT_hash_handle hh;
+};
+
+/* The agent is there: its exchanges stay with it. */
+void classic_call_sign(struct classic_call *c);
 
 /* Checks the backend; false: answered with 400 or 403, *c is untouched. */
 bool classic_call_init(struct classic_call *c, struct agent_classic *all,

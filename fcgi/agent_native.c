@@ -26,8 +26,9 @@ enum {
 static const double outbox_seconds = 0.003;
 static const double outbox_recent_seconds = 0.1;
 
-/* Said on an agent's channel. */
+/* Said on an agent's channel: it stops; it was lost, or so it seems. */
 static const char leaving_word[] = "leaving";
+static const char lost_word[] = "lost";
 
 static const char content_type[] = "application/vnd.inverting-proxy.frames";
 
@@ -121,16 +122,15 @@ mail_give(void *arg, struct span frames)
 	return true;
 }
 
-/* The agent said, here or at another worker, that it stops. */
+/* Its parked calls are answered, and get nothing more. */
 static void
-session_leaves(void *arg, struct span word)
+session_told(void *arg, struct span word)
 {
 	struct session *s = arg;
 	struct native_call *c;
 
-	if (!span_is(word, span_str(leaving_word)))
-		return;
-	s->leaving = true;
+	if (span_is(word, span_str(leaving_word)))
+		s->leaving = true;
 	TAILQ_FOREACH(c, &s->parked, session_link) {
 		c->waiter.capacity = 0;
 		mark_dirty(c);
@@ -202,7 +202,7 @@ session_get(struct agent_native *n, const unsigned char *instance)
 	for (size_t i = 0; i < AGENT_INSTANCE_LEN; i++)
 		snprintf(hex + 2 * i, 3, "%02x", instance[i]);
 	struct watch_handler handler = { mail_room, mail_give,
-	    session_leaves, s };
+	    session_told, s };
 
 	s->mail = watch_new(n->parts->watches,
 	    store_key_agent_mail(span_str(hex)),
@@ -494,7 +494,7 @@ take_hello(struct native_call *c, const struct frame *hello)
 	c->waiter.capacity = hello->capacity;
 	c->wants_park = hello->flags & FRAME_FLAG_PARK;
 	if (hello->flags & FRAME_FLAG_LEAVING && !s->leaving) {
-		session_leaves(s, span_str(leaving_word));
+		session_told(s, span_str(leaving_word));
 		watch_tell(s->mail, span_str(leaving_word));
 	}
 	c->in_flight = hello->in_flight;
@@ -687,6 +687,15 @@ agent_native_take(struct agent_native *n, const unsigned char *instance,
 		return true;
 	outbox_to_redis(s);
 	return false;
+}
+
+void
+agent_native_lost(struct agent_native *n, const unsigned char *instance)
+{
+	struct session *s = session_get(n, instance);
+
+	session_told(s, span_str(lost_word));
+	watch_tell(s->mail, span_str(lost_word));
 }
 
 void

@@ -18,6 +18,9 @@ void agent_native_exchange(struct agent_native *n, struct call *call,
 bool agent_native_take(struct agent_native *n, const unsigned char *instance,
     struct span frames);
 
+/* This agent was lost: its parked calls are taken back, at every worker. */
+void agent_native_lost(struct agent_native *n, const unsigned char *instance);
+
 /* The end of a turn of the loop: answers the calls that have something. */
 void agent_native_turn(struct agent_native *n);
 

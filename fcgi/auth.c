@@ -141,3 +141,22 @@ auth_check_bearer(const struct registry *r, const char *authorization,
 		return NULL;
 	return token;
 }
+
+void
+auth_digest(const struct span *parts, size_t count, unsigned char digest[16])
+{
+	crypto_generichash_state state;
+
+	sodium_ready();
+	crypto_generichash_init(&state, NULL, 0, 16);
+	for (size_t i = 0; i < count; i++) {
+		/* The length goes first: ("a", "bc") is not ("ab", "c"). */
+		unsigned long long len = parts[i].len;
+
+		crypto_generichash_update(&state, (unsigned char *)&len,
+		    sizeof(len));
+		crypto_generichash_update(&state,
+		    (const unsigned char *)parts[i].data, len);
+	}
+	crypto_generichash_final(&state, digest, 16);
+}

@@ -27,4 +27,8 @@ const struct token *auth_check_bearer(const struct registry *r,
 bool auth_bearer_id(const char *authorization, struct span *id);
 bool auth_bearer_proves(const char *authorization, const struct token *token);
 
+/* 128 bits that stand for these parts together. */
+void auth_digest(const struct span *parts, size_t count,
+    unsigned char digest[16]);
+
 #endif

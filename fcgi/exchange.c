@@ -306,11 +306,38 @@ exchange_agent_lost(struct exchange *x, bool not_started, const char *why)
 	exchange_offer(x);
 }
 
+static struct exchange *
+leased_exchange(struct lease_item *item)
+{
+	return (struct exchange *)(void *)((char *)item -
+	    offsetof(struct exchange, lease));
+}
+
+/* Classic agents say nothing while their polls wait: these are answered, and
+ * who is alive polls again. */
+static void
+lease_doubt(void *arg, struct lease_item *item)
+{
+	struct exchange *x = leased_exchange(item);
+
+	(void)arg;
+	if (x->classic)
+		hand_out_roll_call(x->all->parts.hand_out,
+		    span_str(x->backend));
+}
+
+static void
+lease_gone(void *arg, const unsigned char *instance)
+{
+	struct exchanges *all = arg;
+
+	all->parts.agent_lost(all->parts.arg, instance);
+}
+
 static void
 lease_lost(void *arg, struct lease_item *item)
 {
-	struct exchange *x = (struct exchange *)(void *)((char *)item -
-	    offsetof(struct exchange, lease));
+	struct exchange *x = leased_exchange(item);
 
 	(void)arg;
 	exchange_agent_lost(x, false, "The agent was lost.");
@@ -671,8 +698,11 @@ exchanges_new(const struct exchanges_parts *parts)
 	if (all == NULL)
 		fatal("exchange: out of memory");
 	all->parts = *parts;
+	struct lease_handler handler = { lease_doubt, lease_gone, lease_lost,
+	    all };
+
 	all->leases = leases_new(parts->loop, parts->store,
-	    parts->settings->lease_ms, lease_lost, all);
+	    parts->settings->lease_ms, &handler);
 	buf_init(&all->scratch, FRAME_PAYLOAD_MAX + FRAME_HEADER_LEN);
 	buf_init(&all->content, (size_t)parts->settings->window + 1);
 	ev_timer_init(&all->down_timer, on_down_timer, 0., 0.);

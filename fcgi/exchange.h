@@ -35,6 +35,9 @@ struct exchanges_parts {
 	struct registry *registry;
 	struct mailbox *mailbox;
 	struct hand_out *hand_out;
+	/* An agent was lost: its calls get nothing more. */
+	void (*agent_lost)(void *arg, const unsigned char *instance);
+	void *arg;
 };
 
 struct exchanges *exchanges_new(const struct exchanges_parts *parts);
@@ -57,7 +60,7 @@ void exchange_gone(struct exchange *x);
 void exchanges_take_frame(struct exchanges *all, const struct address *from,
     struct span backends, const struct frame *frame);
 
-/* A native agent was heard of, here and now. */
+/* An agent was heard of, here and now. */
 void exchanges_agent_seen(struct exchanges *all,
     const unsigned char *instance);
 

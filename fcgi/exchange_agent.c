@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "fcgi/exchange_private.h"
+#include "fcgi/reply.h"
 #include "fcgi/response_head.h"
 
 /* Frames that overtake each other close a gap within this time; else what is
@@ -65,6 +66,9 @@ count_inline_as_sent(struct exchange *x)
 		if (!stream_out_next(&x->request, x->inline_len -
 		    (size_t)x->request.next, &offset, &content, &end))
 			break;
+	/* The end may have come since OPEN was written. */
+	if (!x->inline_end)
+		x->request.end_sent = false;
 }
 
 static void
@@ -128,6 +132,8 @@ take_fetch(struct exchange *x, const struct address *from,
 	}
 	x->deliveries++;
 	x->agent = *from;
+	lease_leave(x->all->leases, &x->lease);
+	lease_join(x->all->leases, &x->lease, from->instance);
 	x->answerer.kind = ADDRESS_NONE;
 	exchange_set_state(x, EXCHANGE_WAITS_FOR_RESPONSE);
 	response_deadline(x);
@@ -154,8 +160,11 @@ is_from_holder(struct exchange *x, const struct address *from,
 	if (address_is(from, &x->agent))
 		return frame->type == FRAME_WINDOW ||
 		    frame->type == FRAME_RESET;
+	/* Only who fetched it may answer it. */
 	if (x->answerer.kind == ADDRESS_NONE &&
-	    x->state == EXCHANGE_WAITS_FOR_RESPONSE)
+	    x->state == EXCHANGE_WAITS_FOR_RESPONSE &&
+	    memcmp(from->instance, x->agent.instance,
+	    AGENT_INSTANCE_LEN) == 0)
 		x->answerer = *from;
 	return address_is(from, &x->answerer);
 }
@@ -288,9 +297,16 @@ take_head(struct exchange *x, const struct frame *frame)
 	if (x->state == EXCHANGE_ANSWERS)
 		return;		/* a repeat; its content is known */
 	buf_init(&out, (size_t)settings->head_limit + 1024);
+	struct response_head_options options = {
+		.max_fields = (size_t)settings->field_limit,
+		.via = settings->via,
+		.close = !(frame->flags & FRAME_FLAG_END) &&
+		    reply_break_needs_close(x->call),
+	};
+
 	r = frame->head.len > (size_t)settings->head_limit ? WIRE_TOO_LARGE :
-	    response_head_encode(frame->head, x->method,
-	    (size_t)settings->field_limit, settings->via, &head, &out);
+	    response_head_encode(frame->head, x->method, &options, &head,
+	    &out);
 	if (r != WIRE_OK) {
 		log_warn(x->id_text, "response head: %s", wire_strerror(r));
 		buf_clear(&out);
@@ -414,6 +430,7 @@ take_classic_reset(struct exchange *x, const struct address *from,
 	}
 	x->request.next = 0;
 	x->request.end_sent = false;
+	lease_leave(x->all->leases, &x->lease);
 	exchange_set_state(x, EXCHANGE_WAITS_FOR_ACCEPT);
 	exchange_set_timer(x, (double)x->all->parts.settings->lease_ms /
 	    1000);
@@ -476,8 +493,7 @@ exchanges_take_frame(struct exchanges *all, const struct address *from,
 {
 	struct exchange *x = exchange_find(all, &frame->id);
 
-	if (from->kind == ADDRESS_AGENT)
-		leases_seen(all->leases, from->instance);
+	leases_seen(all->leases, from->instance);
 	if (x == NULL || !is_for_backend(x, backends)) {
 		if (x != NULL)
 			log_warn(x->id_text, "refused: a frame from an agent "

@@ -117,6 +117,31 @@ room_give_queued(void *arg, struct span element)
 	return room_give(room, element, &open);
 }
 
+static const char roll_call_word[] = "roll call";
+
+static void
+room_told(void *arg, struct span word)
+{
+	struct room *room = arg;
+	struct waiter_seat *seat;
+
+	if (!span_is(word, span_str(roll_call_word)))
+		return;
+	TAILQ_FOREACH(seat, &room->seats, link)
+		if (seat->waiter->recall != NULL)
+			seat->waiter->recall(seat->waiter);
+}
+
+void
+hand_out_roll_call(struct hand_out *h, struct span backend)
+{
+	struct store_key wake = store_key_wake(backend);
+	struct span publish[] = { span_str("PUBLISH"), store_key_span(&wake),
+	    span_str(roll_call_word) };
+
+	store_command(h->store, NULL, NULL, 3, publish);
+}
+
 static struct room *
 room_get(struct hand_out *h, struct span backend)
 {
@@ -132,7 +157,7 @@ room_get(struct hand_out *h, struct span backend)
 	room->left = ev_now(h->loop);
 	TAILQ_INIT(&room->seats);
 	struct watch_handler handler = { room_capacity, room_give_queued,
-	    NULL, room };
+	    room_told, room };
 
 	room->watch = watch_new(h->watches, store_key_queue(backend),
 	    store_key_wake(backend), &handler);

@@ -21,6 +21,9 @@ struct waiter {
 	 * capacity; must not leave from inside. */
 	void (*give)(struct waiter *w, struct span encoded,
 	    const struct frame *open);
+	/* Answers the call now, so that its agent calls again and is known to
+	 * be alive; NULL when there is no need. */
+	void (*recall)(struct waiter *w);
 	struct waiter_seat *seats;	/* one for each backend */
 	size_t seat_count;
 };
@@ -51,6 +54,9 @@ bool hand_out_offer(struct hand_out *h, struct span backend,
 enum { HAND_OUT_UNATTENDED = -1, HAND_OUT_FULL = -2 };
 void hand_out_queue(struct hand_out *h, struct span backend,
     struct span encoded, store_reply_fn *done, void *arg);
+
+/* Recalls the waiters of this backend, at every worker. */
+void hand_out_roll_call(struct hand_out *h, struct span backend);
 
 /* Takes an exchange out of the queue again.  done's integer: how many were
  * removed (0: an agent was quicker). */

@@ -15,6 +15,7 @@ struct lease {
 	unsigned char instance[AGENT_INSTANCE_LEN];
 	TAILQ_HEAD(, lease_item) items;
 	ev_tstamp seen;
+	bool doubted;
 	bool asking;		/* Redis, for the sign */
 	UT_hash_handle hh;
 };
@@ -23,8 +24,7 @@ struct leases {
 	struct ev_loop *loop;
 	struct store *store;
 	double seconds;
-	void (*lost)(void *arg, struct lease_item *item);
-	void *arg;
+	struct lease_handler handler;
 	struct lease *by_instance;
 	ev_timer timer;
 };
@@ -82,10 +82,11 @@ lose(struct lease *lease)
 
 	/* Those who learn of it may join another lease, not this one. */
 	HASH_DELETE(hh, all->by_instance, lease);
+	all->handler.gone(all->handler.arg, lease->instance);
 	while ((item = TAILQ_FIRST(&lease->items)) != NULL) {
 		TAILQ_REMOVE(&lease->items, item, link);
 		item->lease = NULL;
-		all->lost(all->arg, item);
+		all->handler.lost(all->handler.arg, item);
 	}
 	free(lease);
 }
@@ -107,6 +108,7 @@ answered(void *arg, const struct store_reply *reply)
 		/* It was set within its time to live. */
 		if (lease->seen < ev_now(all->loop) - all->seconds / 4)
 			lease->seen = ev_now(all->loop) - all->seconds / 4;
+		lease->doubted = false;
 	} else if (ev_now(all->loop) - lease->seen > all->seconds * 0.6) {
 		lose(lease);
 	}
@@ -143,9 +145,18 @@ on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 			}
 			continue;
 		}
-		if (!lease->asking && store_is_up(all->store) &&
-		    ev_now(loop) - lease->seen > all->seconds / 2)
+		if (lease->asking || !store_is_up(all->store))
+			continue;
+		/* One turn of the timer is left for what doubt brings. */
+		if (!lease->doubted && ev_now(loop) - lease->seen >
+		    all->seconds * 0.45) {
+			lease->doubted = true;
+			all->handler.doubt(all->handler.arg,
+			    TAILQ_FIRST(&lease->items));
+		} else if (lease->doubted && ev_now(loop) - lease->seen >
+		    all->seconds * 0.6) {
 			ask(lease);
+		}
 	}
 	if (all->by_instance == NULL)
 		ev_timer_stop(loop, timer);
@@ -166,8 +177,10 @@ lease_join(struct leases *all, struct lease_item *item,
 		HASH_ADD(hh, all->by_instance, instance, AGENT_INSTANCE_LEN,
 		    lease);
 	}
-	if (TAILQ_EMPTY(&lease->items))
+	if (TAILQ_EMPTY(&lease->items)) {
 		lease->seen = ev_now(all->loop);
+		lease->doubted = false;
+	}
 	TAILQ_INSERT_TAIL(&lease->items, item, link);
 	item->lease = lease;
 	if (!ev_is_active(&all->timer))
@@ -189,13 +202,15 @@ leases_seen(struct leases *all, const unsigned char *instance)
 {
 	struct lease *lease = find(all, instance);
 
-	if (lease != NULL)
-		lease->seen = ev_now(all->loop);
+	if (lease == NULL)
+		return;
+	lease->seen = ev_now(all->loop);
+	lease->doubted = false;
 }
 
 struct leases *
 leases_new(struct ev_loop *loop, struct store *store, long lease_ms,
-    void (*lost)(void *arg, struct lease_item *item), void *arg)
+    const struct lease_handler *handler)
 {
 	struct leases *all = calloc(1, sizeof *all);
 
@@ -204,8 +219,7 @@ leases_new(struct ev_loop *loop, struct store *store, long lease_ms,
 	all->loop = loop;
 	all->store = store;
 	all->seconds = (double)lease_ms / 1000;
-	all->lost = lost;
-	all->arg = arg;
+	all->handler = *handler;
 	ev_timer_init(&all->timer, on_timer, 0, all->seconds / 8);
 	all->timer.data = all;
 	return all;

@@ -19,11 +19,22 @@ struct lease_item {
 	struct lease *lease;	/* NULL: not leased */
 };
 
-/* lost: called for each item of an agent that is gone; the item is not leased
- * any more. */
+/*
+ * doubt: nothing was heard of an agent for half of the lease; item is one of
+ * what it has.
+ * gone: it is lost now.
+ * lost: called for each of its items, after gone; the item is not leased any
+ * more.
+ */
+struct lease_handler {
+	void (*doubt)(void *arg, struct lease_item *item);
+	void (*gone)(void *arg, const unsigned char *instance);
+	void (*lost)(void *arg, struct lease_item *item);
+	void *arg;
+};
+
 struct leases *leases_new(struct ev_loop *loop, struct store *store,
-    long lease_ms, void (*lost)(void *arg, struct lease_item *item),
-    void *arg);
+    long lease_ms, const struct lease_handler *handler);
 void leases_free(struct leases *all);
 
 void lease_join(struct leases *all, struct lease_item *item,

@@ -593,10 +593,12 @@ mailbox_worker_id(const struct mailbox *m)
 }
 
 struct address
-mailbox_call_address(const struct mailbox *m, unsigned long long call)
+mailbox_call_address(const struct mailbox *m, unsigned long long call,
+    const unsigned char *instance)
 {
 	struct address a = { .kind = ADDRESS_CALL, .call = call };
 
+	memcpy(a.instance, instance, AGENT_INSTANCE_LEN);
 	memcpy(a.worker, m->id, WORKER_ID_LEN);
 	return a;
 }

@@ -23,7 +23,7 @@ struct address {
 	enum address_kind kind;
 	unsigned char worker[WORKER_ID_LEN];	/* OWNER, CALL */
 	unsigned long long call;		/* CALL */
-	unsigned char instance[AGENT_INSTANCE_LEN];	/* AGENT */
+	unsigned char instance[AGENT_INSTANCE_LEN];	/* CALL, AGENT */
 };
 
 struct address address_owner(const struct exchange_id *id);
@@ -62,9 +62,9 @@ void mailbox_retire(struct mailbox *m);
 
 const unsigned char *mailbox_worker_id(const struct mailbox *m);
 
-/* The address of one of this worker's calls. */
+/* The address of one of this worker's calls, by this agent. */
 struct address mailbox_call_address(const struct mailbox *m,
-    unsigned long long call);
+    unsigned long long call, const unsigned char *instance);
 
 /* From the store's handler. */
 void mailbox_store_up(struct mailbox *m);

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "common/http1_head.h"
 #include "fcgi/reply.h"
@@ -56,4 +57,12 @@ reply_text(struct call *call, int status, const char *message,
 	if (method == NULL || strcmp(method, "HEAD") != 0)
 		call_write(call, text, (size_t)len);
 	call_finish(call);
+}
+
+bool
+reply_break_needs_close(const struct call *call)
+{
+	const char *software = call_param(call, "SERVER_SOFTWARE");
+
+	return software != NULL && strncmp(software, "Apache", 6) == 0;
 }

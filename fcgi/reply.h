@@ -2,6 +2,8 @@
 #ifndef FCGI_REPLY_H
 #define FCGI_REPLY_H
 
+#include <stdbool.h>
+
 #include "common/span.h"
 #include "fcgi/responder.h"
 
@@ -14,5 +16,11 @@ void reply_text(struct call *call, int status, const char *message,
 /* Writes a whole response with this content and finishes the call. */
 void reply_content(struct call *call, int status, const char *type,
     struct span content);
+
+/* Must the client's connection be closed after a response, so that one that
+ * breaks off is seen as broken off?  Apache (mod_proxy_fcgi) ends neither the
+ * response nor a kept connection then; the client would wait for its
+ * KeepAliveTimeout. */
+bool reply_break_needs_close(const struct call *call);
 
 #endif

@@ -12,6 +12,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@
 enum { ACCEPTS_PER_TURN = 16 };
 
 #define HEAD_TIMEOUT 10.0	/* from a head's first byte to its last */
+#define IDLE_CLOSE_AFTER 0.5	/* when stopping */
 #define ACCEPT_PAUSE 0.1	/* when descriptors have run out */
 
 void
@@ -86,6 +88,35 @@ pause_accepting(struct responder *r)
 	ev_io_stop(r->loop, &r->acceptable);
 	ev_timer_set(&r->accept_pause, ACCEPT_PAUSE, 0.);
 	ev_timer_start(r->loop, &r->accept_pause);
+}
+
+/* Nothing of a next request is there, not even unread. */
+static bool
+is_idle(const struct conn *c)
+{
+	int unread = 0;
+
+	return c->state == CONN_WAITS_FOR_REQUEST && !c->is_cgi &&
+	    buf_len(&c->in) == 0 && ioctl(c->fd, FIONREAD, &unread) == 0 &&
+	    unread == 0;
+}
+
+/* A web server may be about to send a request on a kept connection, and takes
+ * its end for a failure then.  So idle ones are kept for a moment; one that
+ * is used is closed after its response. */
+static void
+on_idle_close(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct responder *r = timer->data;
+	struct conn *c, *next;
+
+	(void)loop;
+	(void)events;
+	for (c = LIST_FIRST(&r->open); c != NULL; c = next) {
+		next = LIST_NEXT(c, link);
+		if (is_idle(c))
+			conn_close(c);
+	}
 }
 
 static void
@@ -177,6 +208,8 @@ responder_new(struct ev_loop *loop, int listen_fd,
 	setsockopt(listen_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	ev_io_init(&r->acceptable, on_acceptable, listen_fd, EV_READ);
 	ev_init(&r->accept_pause, on_accept_pause);
+	ev_init(&r->idle_close, on_idle_close);
+	r->idle_close.data = r;
 	r->acceptable.data = r->accept_pause.data = r;
 	ev_io_start(loop, &r->acceptable);
 	return r;
@@ -185,18 +218,15 @@ responder_new(struct ev_loop *loop, int listen_fd,
 void
 responder_stop_accepting(struct responder *r)
 {
-	struct conn *c, *next;
+	if (r->is_stopping)
+		return;
 	r->is_stopping = true;
 	if (r->listen_fd >= 0) {
 		ev_io_stop(r->loop, &r->acceptable);
 		ev_timer_stop(r->loop, &r->accept_pause);
 	}
-	for (c = LIST_FIRST(&r->open); c != NULL; c = next) {
-		next = LIST_NEXT(c, link);
-		if (c->state == CONN_WAITS_FOR_REQUEST && !c->is_cgi &&
-		    buf_len(&c->in) == 0)
-			conn_close(c);
-	}
+	r->idle_close.repeat = IDLE_CLOSE_AFTER;
+	ev_timer_again(r->loop, &r->idle_close);
 }
 
 size_t
@@ -218,6 +248,7 @@ responder_free(struct responder *r)
 	if (r == NULL)
 		return;
 	responder_stop_accepting(r);
+	ev_timer_stop(r->loop, &r->idle_close);
 	while ((c = LIST_FIRST(&r->open)) != NULL)
 		conn_lose(c);
 	reap(r);

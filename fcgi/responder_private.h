@@ -85,6 +85,7 @@ struct responder {
 	size_t max_connections;
 	ev_io acceptable;
 	ev_timer accept_pause;
+	ev_timer idle_close;		/* when stopping */
 	ev_prepare turn;		/* the end of each loop turn */
 	ev_idle again;			/* keeps the next turn from waiting */
 	struct conn_list open;

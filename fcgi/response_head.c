@@ -85,14 +85,16 @@ read_content(const struct http1_response *response, struct span method,
 }
 
 int
-response_head_encode(struct span wire, struct span method, size_t max_fields,
-    bool via, struct response_head *head, struct buf *out)
+response_head_encode(struct span wire, struct span method,
+    const struct response_head_options *options, struct response_head *head,
+    struct buf *out)
 {
 	struct http1_response response;
 	struct response_head h = { 0 };
 	int r;
 
-	if ((r = http1_response_decode(wire, max_fields, &response)) != 0)
+	if ((r = http1_response_decode(wire, options->max_fields,
+	    &response)) != 0)
 		return r;
 	if (response.status < 200) {
 		r = WIRE_UNSUPPORTED;
@@ -114,7 +116,10 @@ response_head_encode(struct span wire, struct span method, size_t max_fields,
 	    (r = buf_append(out, "\r\n", 2)) != 0 ||
 	    (r = append_lines(out, &response.fields, &h)) != 0)
 		goto out;
-	if (via && (r = buf_append_str(out,
+	if (options->close && h.has_content &&
+	    (r = buf_append_str(out, "Connection: close\r\n")) != 0)
+		goto out;
+	if (options->via && (r = buf_append_str(out,
 	    "Via: 1.1 inverting-proxy\r\n")) != 0)
 		goto out;
 	if ((r = buf_append(out, "\r\n", 2)) == 0)

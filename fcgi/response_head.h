@@ -20,12 +20,19 @@ struct response_head {
  * Appends to out the CGI form (RFC 3875 6) of this HTTP/1.1 wire head: Status
  * first, then every field line in order, but hop-by-hop ones and those by
  * which a CGI response steers the web server (Status, X-Sendfile, ...).
- * method: that of the request.
+ * method: that of the request.  close: ask the web server to close the
+ * client's connection after a response that may have content.
  *
  * Negative when the agent sent what is not a final response: 502.
  */
+struct response_head_options {
+	size_t max_fields;
+	bool via;
+	bool close;
+};
+
 int response_head_encode(struct span wire, struct span method,
-    size_t max_fields, bool via, struct response_head *head,
+    const struct response_head_options *options, struct response_head *head,
     struct buf *out) WIRE_MUSTCHECK;
 
 #endif

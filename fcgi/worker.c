@@ -231,6 +231,12 @@ to_agent(void *arg, const unsigned char *instance, struct span frames)
 	    instance, frames);
 }
 
+static void
+agent_lost(void *arg, const unsigned char *instance)
+{
+	agent_native_lost(((struct worker *)arg)->parts.native, instance);
+}
+
 static bool
 owner_may_live(void *arg, const struct exchange_id *id)
 {
@@ -414,7 +420,7 @@ make_parts(struct worker *w)
 	    settings);
 	hand_out_set_alive(parts->hand_out, owner_may_live, w);
 	struct exchanges_parts own = { w->loop, settings, parts->store,
-	    parts->registry, parts->mailbox, parts->hand_out };
+	    parts->registry, parts->mailbox, parts->hand_out, agent_lost, w };
 
 	parts->exchanges = exchanges_new(&own);
 	parts->classic = agent_classic_new(parts);

@@ -13,8 +13,8 @@ encode(const char *wire, const char *method, struct response_head *head,
 	int r;
 
 	buf_init(&out, 4096);
-	r = response_head_encode(span_str(wire), span_str(method), 20, false,
-	    head, &out);
+	r = response_head_encode(span_str(wire), span_str(method),
+	    &(struct response_head_options){ .max_fields = 20 }, head, &out);
 	*cgi = r == WIRE_OK ? span_strdup(buf_span(&out)) : NULL;
 	buf_clear(&out);
 	return r;
@@ -126,8 +126,9 @@ Test(response_head, adds_via_when_asked)
 
 	buf_init(&out, 4096);
 	cr_assert_eq(response_head_encode(span_str("HTTP/1.1 200 OK\r\n"
-	    "Via: 1.0 other\r\n\r\n"), span_str("GET"), 20, true, &head,
-	    &out), WIRE_OK);
+	    "Via: 1.0 other\r\n\r\n"), span_str("GET"),
+	    &(struct response_head_options){ .max_fields = 20, .via = true },
+	    &head, &out), WIRE_OK);
 	cr_assert(span_is(buf_span(&out), span_str("Status: 200 OK\r\n"
 	    "Via: 1.0 other\r\nVia: 1.1 inverting-proxy\r\n\r\n")));
 	buf_clear(&out);
