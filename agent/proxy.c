@@ -4,15 +4,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "agent/proxy.h"
 #include "agent/token.h"
+#include "common/frame.h"
 #include "common/log.h"
 
 struct proxy {
 	const struct settings *settings;
 	struct token *token;
 	struct transfer_peer *peer[PROXY_ENDPOINTS];
+	/* Tells this process from other agents at the same address: the
+	 * classic protocol has no name for an agent. */
+	char id[2 * AGENT_INSTANCE_LEN + 1];
 };
 
 static struct transfer_peer *
@@ -42,6 +47,17 @@ make_peer(struct transfer_engine *engine, const struct settings *s,
 	return peer;
 }
 
+static void
+draw_id(struct proxy *p)
+{
+	unsigned char bytes[AGENT_INSTANCE_LEN];
+
+	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+		fatal("no random bytes");
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		(void)snprintf(p->id + 2 * i, 3, "%02x", bytes[i]);
+}
+
 struct proxy *
 proxy_new(struct ev_loop *loop, struct transfer_engine *engine,
     const struct settings *s, void (*has_credential)(void *arg), void *arg)
@@ -57,6 +73,7 @@ proxy_new(struct ev_loop *loop, struct transfer_engine *engine,
 	if (p == NULL)
 		fatal("out of memory");
 	p->settings = s;
+	draw_id(p);
 	for (size_t i = 0; i < PROXY_ENDPOINTS; i++) {
 		p->peer[i] = make_peer(engine, s, paths[i]);
 		if (p->peer[i] == NULL) {
@@ -114,6 +131,9 @@ proxy_start(struct proxy *p, enum proxy_endpoint endpoint,
 
 	proxy_add_field(fields, "User-Agent",
 	    span_str("inverting-proxy-agent/" PACKAGE_VERSION));
+	if (endpoint != PROXY_EXCHANGE)
+		proxy_add_field(fields, "X-Inverting-Proxy-Agent-ID",
+		    span_str(p->id));
 	if (authorization.len > 0)
 		proxy_add_field(fields, "Authorization", authorization);
 	for (size_t i = 0; i < p->settings->headers.count; i++)

@@ -205,7 +205,7 @@ poll_answer(struct poll *p)
 	buf_init(&json, 64 * 1024);
 	classic_must(buf_append_str(&json, "["));
 	classic_must(buf_append_span(&json, buf_span(&p->ids)));
-	classic_must(buf_append_str(&json, "]\n"));
+	classic_must(buf_append_str(&json, "]"));
 	reply_content(call, 200, "application/json", buf_span(&json));
 	buf_clear(&json);
 	poll_end(p);
