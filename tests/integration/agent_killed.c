@@ -137,13 +137,13 @@ a_sleeper_harms_nobody_when_it_wakes(struct stack *s)
 TEST_EACH_WEB(agent_killed, a_sleeper_harms_nobody_when_it_wakes,
     .worker_options = { LEASE })
 
-/* Nothing tells that a classic agent has died after its fetch, but that no
- * response comes. */
+/* Of a classic agent that has fetched nothing more is seen than that no
+ * response comes: the client gets another agent's, or 504. */
 static void
 a_classic_agents_death_shows_in_time(struct stack *s)
 {
 	struct classic agent = classic_new(s);
-	struct client *c = stack_send(s, "GET", "/x", "");
+	struct client *c = stack_send(s, "GET", "/ready", "");
 	char id[CLASSIC_ID_LEN];
 	struct response r;
 
@@ -151,15 +151,69 @@ a_classic_agents_death_shows_in_time(struct stack *s)
 	r = classic_fetch(&agent, id);
 	check(r.status == 200, "fetch: %d", r.status);
 	response_clear(&r);
+	stack_start_agent(s, 0);
 	r = stack_receive(c, "GET");
-	check(r.status == 504, "%d", r.status);
+	check(r.status == 200 || r.status == 504, "%d", r.status);
 	response_clear(&r);
 	check(classic_post_str(&agent, id, "HTTP/1.1 200 OK\r\n"
 	    "Content-Length: 4\r\n\r\nlate") == 404, "a late answer is taken");
 }
 TEST_EACH_WEB(agent_killed, a_classic_agents_death_shows_in_time,
     .agents = STACK_NO_AGENT, .worker_options = { LEASE,
-    "--response-timeout=2s" })
+    "--response-timeout=3s" })
+
+/* A backend that thinks for longer than the lease is not a lost agent. */
+static void
+a_slow_backend_is_not_a_lost_agent(struct stack *s)
+{
+	struct client *c = stack_send(s, "GET", "/slow/3500", "");
+	struct response r = stack_receive(c, "GET");
+
+	check(r.status == 200, "%d %s", r.status, response_text(&r));
+	check(backend_count(s->backend, "/slow") == 1, "%zu executions",
+	    backend_count(s->backend, "/slow"));
+	response_clear(&r);
+}
+TEST_EACH(agent_killed, a_slow_backend_is_not_a_lost_agent, .agents = 2,
+    .worker_options = { LEASE })
+
+/* The same with the existing agents, of which only a parked poll is heard. */
+static void
+a_parked_poll_is_a_sign_of_life(struct stack *s)
+{
+	struct classic agent = { s->port, "b1", s->agent_token };
+	struct client *poll = client_new(s->port), *c;
+	char id[CLASSIC_ID_LEN];
+	struct response r;
+	long long fetched;
+
+	classic_send_head(poll, &agent, "GET", "pending", NULL);
+	client_printf(poll, "\r\n");
+	wait_for(strtol(stack_redis(s, "exists ip:{b:b1}:attended"), NULL, 10)
+	    == 1, PATIENCE_MS, "the poll did not arrive");
+	c = stack_send(s, "GET", "/x", "");
+	response_read_head(poll, "GET", &r, PATIENCE_MS);
+	response_read_content(poll, &r);
+	check(r.content_len == 52, "list: %s", response_text(&r));
+	snprintf(id, sizeof(id), "%.48s", response_text(&r) + 2);
+	response_clear(&r);
+	r = classic_fetch(&agent, id);
+	check(r.status == 200, "fetch: %d", r.status);
+	response_clear(&r);
+	fetched = now_ms();
+	classic_send_head(poll, &agent, "GET", "pending", NULL);
+	client_printf(poll, "\r\n");
+	wait_for(now_ms() > fetched + 2500, 5000, "time stands still");
+	check(classic_post_str(&agent, id, "HTTP/1.1 200 OK\r\n"
+	    "Content-Length: 4\r\n\r\nlate") == 200, "not taken any more");
+	r = stack_receive(c, "GET");
+	check(r.status == 200, "%d %s", r.status, response_text(&r));
+	response_clear(&r);
+	client_free(poll);
+}
+TEST_EACH_WEB(agent_killed, a_parked_poll_is_a_sign_of_life,
+    .agents = STACK_NO_AGENT, .worker_options = { LEASE,
+    "--poll-timeout=20s" })
 
 /* Many in flight, a second agent beside: all are decided. */
 static void

@@ -34,6 +34,7 @@ check_route(struct stack *s, const struct route *route)
 	struct classic agent = { s->port, route->backend, s->agent_token };
 	struct client *c;
 	char id[CLASSIC_ID_LEN], target[256];
+	int status;
 	struct response r;
 
 	if (route->backend != NULL)
@@ -52,8 +53,10 @@ check_route(struct stack *s, const struct route *route)
 	    strlen(target)) == 0, "%s at %s: %d %s", route->target,
 	    route->backend, r.status, response_text(&r));
 	response_clear(&r);
-	check(classic_post_str(&agent, id, "HTTP/1.1 200 OK\r\n"
-	    "Content-Length: 0\r\n\r\n") == 200, "post failed");
+	status = classic_post_str(&agent, id, "HTTP/1.1 200 OK\r\n"
+	    "Content-Length: 0\r\n\r\n");
+	check(status == 200, "%s at %s: post: %d", route->target,
+	    route->backend, status);
 	r = stack_receive(c, "GET");
 	check(r.status == 200, "%s: %d", route->target, r.status);
 	response_clear(&r);
