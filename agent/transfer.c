@@ -661,6 +661,17 @@ drop(const char *string)
 	free((void *)(uintptr_t)string);
 }
 
+/* libcurl 7.88 can't use a connection of prior knowledge a second time: each
+ * request fails with CURLE_HTTP2 (mended in 8.0.0). */
+static bool
+can_reuse(enum transfer_http http)
+{
+	unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
+
+	return http != TRANSFER_HTTP2 || version < 0x075800 ||
+	    version >= 0x080000;
+}
+
 /* What stays the same for every request of a handle. */
 static bool
 set_up(CURL *easy, const struct transfer_peer_settings *s)
@@ -684,7 +695,10 @@ set_up(CURL *easy, const struct transfer_peer_settings *s)
 	    SET(CURLOPT_SSLCERT, s->client_cert)) &&
 	    (s->client_key == NULL || SET(CURLOPT_SSLKEY, s->client_key)) &&
 	    /* Streams share a connection instead of each making its own. */
-	    (s->http == TRANSFER_HTTP1 || SET(CURLOPT_PIPEWAIT, 1L)) &&
+	    (s->http == TRANSFER_HTTP1 || !can_reuse(s->http) ||
+	    SET(CURLOPT_PIPEWAIT, 1L)) &&
+	    (can_reuse(s->http) || (SET(CURLOPT_FRESH_CONNECT, 1L) &&
+	    SET(CURLOPT_FORBID_REUSE, 1L))) &&
 	    SET(CURLOPT_CONNECTTIMEOUT_MS, s->connect_timeout_ms) &&
 	    SET(CURLOPT_NOSIGNAL, 1L) &&
 	    SET(CURLOPT_FOLLOWLOCATION, 0L) &&
