@@ -4,8 +4,8 @@ standard library only.  It is the backend itself: /bytes/N gets N bytes (0, 1,
 ... 250, 0, ...), everything else "LENGTH HASH\\n" of the request's content
 (FNV-1a, 64 bits, hex).
 
-One call at a time, always parked: whatever the answer brings is worked on at
-once, and the next call carries what came of it."""
+One call at a time, parked unless there is more to send: whatever the answer
+brings is worked on at once, and the next call carries what came of it."""
 
 import argparse
 import http.client
@@ -129,12 +129,12 @@ class Agent:
         self.out = []
         self.connection = None
 
-    def hello(self):
+    def hello(self, park):
         name = b"native_peer.py/1"
         return frame(HELLO, struct.pack(">BBH16sIHB", 1, 0,
             max(0, CAPACITY - len(self.exchanges)), self.instance,
             len(self.exchanges), 1, len(self.backend)) + self.backend +
-            bytes([len(name)]) + name, PARK)
+            bytes([len(name)]) + name, PARK if park else 0)
 
     def call(self, body):
         if self.connection is None:
@@ -146,11 +146,11 @@ class Agent:
         answer = self.connection.getresponse()
         return answer.status, answer.read()
 
-    def call_until_taken(self, frames):
+    def call_until_taken(self, frames, park):
         """Repeating is always safe."""
         while True:
             try:
-                status, content = self.call(self.hello() + frames)
+                status, content = self.call(self.hello(park) + frames)
             except (OSError, http.client.HTTPException):
                 status, content = 0, b""
                 self.connection = None
@@ -180,7 +180,7 @@ class Agent:
 
     def turn(self):
         frames, over = self.collect()
-        answer = self.call_until_taken(frames)
+        answer = self.call_until_taken(frames, len(frames) < CALL_MAX)
         for ident in over:
             self.exchanges.pop(ident, None)
         for kind, flags, payload in frames_of(answer):
