@@ -46,6 +46,7 @@ apache2-bin            the web server'
 
 packages_tests='
 libcriterion-dev       the frame of the tests
+python3                the second native agent (tests/native_peer.py)
 lighttpd-mod-openssl   TLS in lighttpd
 openssl                certificates for the tests'
 
