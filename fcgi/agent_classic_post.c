@@ -238,6 +238,10 @@ take(struct classic_call *c, const struct frame *frame)
 {
 	struct post *p = (struct post *)(void *)c;
 
+	/* The owner is content, and has forgotten it: what comes after that
+	 * answers frames that were on their way. */
+	if (p->done)
+		return;
 	if (frame->type == FRAME_WINDOW) {
 		if (stream_out_window(&p->content, frame->offset,
 		    frame->limit, frame->flags & FRAME_FLAG_RESEND) !=
