@@ -65,6 +65,8 @@ struct peer {
 	bool alive;
 	ev_tstamp died;		/* when it was missed first, 0: never alive */
 	STAILQ_HEAD(, held_message) held;
+	bool is_late;		/* asked about since the look that is on its
+				 * way: that one may be too old to know it */
 	UT_hash_handle hh;
 };
 
@@ -389,6 +391,8 @@ send_to_worker(struct mailbox *m, const struct address *to,
 	} else {
 		/* New to us, or dead: a look at the living decides. */
 		hold(p, buf_span(&message), done, arg);
+		if (m->looking)
+			p->is_late = true;
 		look(m);
 	}
 	buf_clear(&message);
@@ -502,6 +506,12 @@ learn_the_living(struct mailbox *m, const struct store_reply *reply)
 	for (i++; i < reply->count; i++)
 		clear_up_after(m, reply->element[i].string);
 	HASH_ITER(hh, m->peers, p, next) {
+		if (p->is_late && !p->alive) {
+			p->is_late = false;
+			look(m);
+			continue;
+		}
+		p->is_late = false;
 		release_held(m, p, p->alive ? MAILBOX_SENT : MAILBOX_DEAD);
 		if (!p->alive && ev_now(m->loop) - p->died > FORGET_SECONDS) {
 			HASH_DELETE(hh, m->peers, p);
