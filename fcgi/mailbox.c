@@ -580,8 +580,9 @@ mailbox_worker_may_live(const struct mailbox *m, const unsigned char *worker)
 	if (memcmp(worker, m->id, WORKER_ID_LEN) == 0)
 		return true;
 	HASH_FIND(hh, m->peers, worker, WORKER_ID_LEN, p);
-	/* One that is not known may have started since the last look. */
-	return p == NULL || p->alive;
+	/* One that is not known may have started since the last look; while
+	 * messages are held for it, that is being found out. */
+	return p == NULL || p->alive || !STAILQ_EMPTY(&p->held);
 }
 
 void
