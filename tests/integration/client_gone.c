@@ -20,6 +20,11 @@ known_client(struct stack *s)
 	client_printf(c, "GET /ready HTTP/1.1\r\nHost: x\r\n\r\n");
 	response_read_head(c, "GET", &r, PATIENCE_MS);
 	response_read_content(c, &r);
+	/* Apache closes after a response that came in pieces. */
+	if (fields_has_token(&r.decoded.fields, "Connection", "close")) {
+		client_free(c);
+		c = client_new(s->port);
+	}
 	response_clear(&r);
 	return c;
 }
