@@ -12,7 +12,6 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -90,17 +89,6 @@ pause_accepting(struct responder *r)
 	ev_timer_start(r->loop, &r->accept_pause);
 }
 
-/* Nothing of a next request is there, not even unread. */
-static bool
-is_idle(const struct conn *c)
-{
-	int unread = 0;
-
-	return c->state == CONN_WAITS_FOR_REQUEST && !c->is_cgi &&
-	    buf_len(&c->in) == 0 && ioctl(c->fd, FIONREAD, &unread) == 0 &&
-	    unread == 0;
-}
-
 /* A web server may be about to send a request on a kept connection, and takes
  * its end for a failure then.  So idle ones are kept for a moment; one that
  * is used is closed after its response. */
@@ -114,7 +102,8 @@ on_idle_close(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)events;
 	for (c = LIST_FIRST(&r->open); c != NULL; c = next) {
 		next = LIST_NEXT(c, link);
-		if (is_idle(c))
+		if (c->state == CONN_WAITS_FOR_REQUEST && !c->is_cgi &&
+		    conn_is_silent(c))
 			conn_close(c);
 	}
 }

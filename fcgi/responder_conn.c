@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -361,6 +362,15 @@ linger(struct conn *c)
 	ev_timer_again(c->responder->loop, &c->timer);
 }
 
+bool
+conn_is_silent(const struct conn *c)
+{
+	int unread = 0;
+
+	return buf_len(&c->in) == 0 && ioctl(c->fd, FIONREAD, &unread) == 0 &&
+	    unread == 0;
+}
+
 /* The response is written and the request read to its end. */
 static void
 settle_finish(struct conn *c)
@@ -372,7 +382,10 @@ settle_finish(struct conn *c)
 		linger(c);
 		return;
 	}
-	if (c->is_cgi || !c->scan.keeps_connection || r->is_stopping) {
+	/* When stopping, the next request may have come in the moment since
+	 * this one's end was written: it is served, not reset. */
+	if (c->is_cgi || !c->scan.keeps_connection ||
+	    (r->is_stopping && conn_is_silent(c))) {
 		conn_close(c);
 		return;
 	}

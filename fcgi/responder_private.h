@@ -112,6 +112,8 @@ void responder_accept(struct responder *r);	/* when there is room */
 /* responder_conn.c */
 struct conn *conn_new(struct responder *r, int fd, int out_fd);
 void conn_free(struct conn *c);
+/* Is nothing of a (next) request there, not even unread? */
+bool conn_is_silent(const struct conn *c);
 void conn_close(struct conn *c);
 /* The peer is gone, or not worth talking to: `gone` is told, and closed. */
 void conn_lose(struct conn *c);
