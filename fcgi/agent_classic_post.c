@@ -207,9 +207,8 @@ end_of_content(struct post *p)
 }
 
 static void
-on_content(struct agent_call *agent)
+read_content(struct post *p)
 {
-	struct post *p = (struct post *)(void *)agent;
 	char bytes[READ_MAX];
 	size_t room, len;
 
@@ -231,6 +230,18 @@ on_content(struct agent_call *agent)
 	    call_readable(p->base.call) == 0 &&
 	    (p->state != POST_IS_READ || p->done))
 		end_of_content(p);
+}
+
+static void
+on_content(struct agent_call *agent)
+{
+	struct post *p = (struct post *)(void *)agent;
+
+	/* It may be answered inside; it is freed at the end only. */
+	p->busy++;
+	read_content(p);
+	p->busy--;
+	settle(p);
 }
 
 static void

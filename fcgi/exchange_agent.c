@@ -363,6 +363,8 @@ take_data(struct exchange *x, const struct frame *frame)
 static void
 take_window(struct exchange *x, const struct frame *frame)
 {
+	struct exchanges *all = x->all;
+
 	if (stream_out_window(&x->request, frame->offset, frame->limit,
 	    frame->flags & FRAME_FLAG_RESEND) != WIRE_OK) {
 		fail_agent(x, "The agent confirmed what it was not sent.");
@@ -370,7 +372,7 @@ take_window(struct exchange *x, const struct frame *frame)
 	}
 	/* There is room for more of the client's content. */
 	exchange_content(x);
-	if (exchange_find(x->all, &frame->id) == x)
+	if (exchange_find(all, &frame->id) == x)
 		exchange_send_content(x);
 }
 
