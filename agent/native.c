@@ -6,7 +6,11 @@
  * call; else in a call of their own, which is answered at once.  Such calls
  * keep a distance that doubles with their number: when they are slow to
  * return, more frames share one, and still none waits longer than half of what
- * a call takes. */
+ * a call takes.
+ *
+ * A parked call that may bring work is not taken back: its answer may be on
+ * its way.  Who stops says so in a call of its own (LEAVING); the proxy then
+ * answers the parked ones, and only after that nothing more can come. */
 #include "config.h"
 
 #include <stdio.h>
@@ -21,6 +25,7 @@
 enum {
 	PARKED_MAX = 2,
 	CARRYING_MAX = 8,
+	LEAVE_TRIES = 3,		/* at a proxy that is not there */
 	PARK_MS = 30 * 1000,		/* before WELCOME says it */
 	LEASE_MS = 4 * 1000,
 	SLACK_MS = 15 * 1000,
@@ -32,6 +37,8 @@ enum {
 
 static const double pace_s = .001;
 static const double tick_s = .25;
+/* How long a stop may take that the proxy does not hear of. */
+static const double leave_s = 5.;
 
 static const char content_type[] = "application/vnd.inverting-proxy.frames";
 
@@ -76,7 +83,8 @@ put_hello(struct native *n, struct native_call *call)
 {
 	struct buf hello;
 
-	n->hello.flags = call->is_parked ? FRAME_FLAG_PARK : 0;
+	n->hello.flags = (call->is_parked ? FRAME_FLAG_PARK : 0) |
+	    (call->is_leaving ? FRAME_FLAG_LEAVING : 0);
 	n->hello.capacity = call->capacity;
 	n->hello.in_flight = (uint32_t)n->unfinished;
 	buf_init(&hello, FRAME_CALL_MAX);
@@ -196,6 +204,10 @@ call_open(struct native *n, bool park)
 	LIST_INIT(&call->finals);
 	buf_init(&call->body, FRAME_CALL_MAX);
 	buf_init(&call->answer, FRAME_CALL_MAX);
+	if (n->leave == NATIVE_MUST_SAY && !park) {
+		n->leave = NATIVE_SAYS;
+		call->is_leaving = true;
+	}
 	put_hello(n, call);
 	if (n->state == NATIVE_ON)
 		native_fill_call(n, call);
@@ -203,24 +215,20 @@ call_open(struct native *n, bool park)
 	call_send(call, park);
 }
 
-/* Takes parked calls back, so that the next ones say what has changed; their
- * frames are sent once more. */
+/* It failed: what it carried goes again. */
 static void
-recall_parked(struct native *n)
+call_again(struct native_call *call)
 {
-	struct native_call *call, *next;
+	struct native *n = call->native;
 
-	for (call = TAILQ_FIRST(&n->calls); call != NULL; call = next) {
-		next = TAILQ_NEXT(call, link);
-		if (!call->is_parked)
-			continue;
-		transfer_abort(call->transfer);
-		call_left(call);
-		if (call->has_frames)
-			TAILQ_INSERT_TAIL(&n->waiting, call, link);
-		else
-			call_free(call);
+	if (call->has_frames) {
+		TAILQ_INSERT_TAIL(&n->waiting, call, link);
+		return;
 	}
+	if (call->is_leaving && n->leave == NATIVE_SAYS)
+		n->leave = n->link.failures < LEAVE_TRIES ? NATIVE_MUST_SAY :
+		    NATIVE_HAS_LEFT;
+	call_free(call);
 }
 
 static void
@@ -238,6 +246,48 @@ drop_all(struct native *n, const char *why)
 		call_free(call);
 	}
 	native_exchanges_clear(n, why);
+	/* Nothing is left that the proxy could know of. */
+	if (n->leave != NATIVE_STAYS)
+		n->leave = NATIVE_HAS_LEFT;
+}
+
+/* --- leaving --- */
+
+/* May an answer still bring work? */
+static bool
+may_bring_work(const struct native *n)
+{
+	const struct native_call *call;
+
+	TAILQ_FOREACH(call, &n->calls, link)
+		if (call->capacity > 0)
+			return true;
+	return false;
+}
+
+static void
+leave(struct native *n)
+{
+	if (n->leave != NATIVE_STAYS)
+		return;
+	if (n->state != NATIVE_ON) {
+		n->leave = NATIVE_HAS_LEFT;
+		return;
+	}
+	n->leave = NATIVE_MUST_SAY;
+	start_timer(n, &n->patience, leave_s);
+}
+
+static void
+on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct native *n = timer->data;
+
+	(void)loop;
+	(void)revents;
+	if (n->leave != NATIVE_HAS_LEFT)
+		log_warn(NULL, "the proxy does not answer the farewell");
+	n->leave = NATIVE_HAS_LEFT;
 }
 
 /* --- answers --- */
@@ -345,7 +395,11 @@ call_answered(struct native_call *call)
 	if (n->was_lost)
 		native_ask_again(n);
 	n->was_lost = false;
+	if (call->is_leaving && n->leave < NATIVE_WAS_HEARD)
+		n->leave = NATIVE_WAS_HEARD;
 	call_free(call);
+	if (n->leave == NATIVE_WAS_HEARD && !may_bring_work(n))
+		n->leave = NATIVE_HAS_LEFT;
 	n->agent->served(n->agent);
 }
 
@@ -392,10 +446,7 @@ ask_failed(struct native_call *call, const struct transfer_result *result)
 	int status = result->outcome == TRANSFER_COMPLETE ? result->status : 0;
 	bool unspoken = is_unspoken(result);
 
-	if (call->has_frames)
-		TAILQ_INSERT_TAIL(&n->waiting, call, link);
-	else
-		call_free(call);
+	call_again(call);
 	if (unspoken)
 		n->verdict(n->arg, false);
 	if (n->state != NATIVE_OFF)
@@ -423,10 +474,7 @@ call_failed(struct native_call *call, const struct transfer_result *result)
 	if (status == 404 || status == 405 || status == 501)
 		n->state = NATIVE_ASKS;
 	n->was_lost = true;
-	if (call->has_frames)
-		TAILQ_INSERT_TAIL(&n->waiting, call, link);
-	else
-		call_free(call);
+	call_again(call);
 	wait_to_retry(n, status, status == 200 ?
 	    "the answer is not frames" : result->why);
 }
@@ -504,6 +552,8 @@ call_as_needed(struct native *n)
 			call_open(n, false);
 		return;
 	}
+	if (n->leave == NATIVE_MUST_SAY)
+		call_open(n, false);
 	while (has_frames(n)) {
 		if (may_park(n)) {
 			call_open(n, true);
@@ -610,10 +660,8 @@ native_changed(struct native *n)
 {
 	/* A new credential is worth a try at once. */
 	ev_timer_stop(n->agent->loop, &n->retry);
-	if (n->state == NATIVE_ON &&
-	    (n->agent->is_draining || n->was_well != is_well(n)))
-		recall_parked(n);
-	n->was_well = is_well(n);
+	if (n->agent->is_draining)
+		leave(n);
 }
 
 bool
@@ -623,7 +671,8 @@ native_is_idle(const struct native *n)
 
 	if (n->state == NATIVE_OFF)
 		return true;
-	if (n->count > 0 || has_frames(n) || !TAILQ_EMPTY(&n->waiting))
+	if (n->leave != NATIVE_HAS_LEFT || n->count > 0 || has_frames(n) ||
+	    !TAILQ_EMPTY(&n->waiting))
 		return false;
 	TAILQ_FOREACH(call, &n->calls, link)
 		if (call->has_frames)
@@ -646,7 +695,6 @@ native_new(struct agent *agent, struct backend *const *backends, size_t count,
 	n->arg = arg;
 	n->park_ms = PARK_MS;
 	n->lease_ms = LEASE_MS;
-	n->was_well = true;
 	link_init(&n->link, "the proxy", 50);
 	TAILQ_INIT(&n->calls);
 	TAILQ_INIT(&n->waiting);
@@ -655,7 +703,8 @@ native_new(struct agent *agent, struct backend *const *backends, size_t count,
 	ev_timer_init(&n->press, on_press, 0., 0.);
 	ev_timer_init(&n->tick, on_tick, tick_s, tick_s);
 	ev_timer_init(&n->release, on_release, 0., 0.);
-	n->press.data = n->tick.data = n->release.data = n;
+	ev_timer_init(&n->patience, on_patience, 0., 0.);
+	n->press.data = n->tick.data = n->release.data = n->patience.data = n;
 	buf_init(&n->hello_backends, FRAME_CALL_MAX);
 	for (size_t i = 0; i < count; i++)
 		if (frame_append_backend(&n->hello_backends,
@@ -684,6 +733,7 @@ native_free(struct native *n)
 	ev_timer_stop(n->agent->loop, &n->press);
 	ev_timer_stop(n->agent->loop, &n->tick);
 	ev_timer_stop(n->agent->loop, &n->release);
+	ev_timer_stop(n->agent->loop, &n->patience);
 	recent_free(n->taken);
 	buf_clear(&n->loose);
 	buf_clear(&n->hello_backends);

@@ -64,6 +64,7 @@ struct native_call {
 	struct buf body;		/* HELLO and frames */
 	struct buf answer;
 	bool is_parked;
+	bool is_leaving;		/* HELLO says that we leave */
 	bool has_frames;		/* more than HELLO */
 	bool is_frames;			/* the answer's content type */
 	unsigned capacity;		/* that HELLO says */
@@ -77,6 +78,14 @@ enum native_state {
 	NATIVE_ON,
 };
 
+enum native_leave {
+	NATIVE_STAYS,
+	NATIVE_MUST_SAY,	/* the proxy is to be told that we leave */
+	NATIVE_SAYS,		/* a call is telling it */
+	NATIVE_WAS_HEARD,	/* parked calls may still bring work */
+	NATIVE_HAS_LEFT,
+};
+
 struct native {
 	struct agent *agent;
 	struct backend *const *backends;
@@ -84,6 +93,7 @@ struct native {
 	void (*verdict)(void *arg, bool spoken);
 	void *arg;
 	enum native_state state;
+	enum native_leave leave;
 	struct link link;
 	struct frame hello;
 	struct buf hello_backends;
@@ -95,11 +105,10 @@ struct native {
 	TAILQ_HEAD(, native_call) waiting;	/* to be sent again */
 	size_t parked, carrying;		/* of calls */
 	ev_tstamp called_at, carried_at;
-	bool was_well;			/* a backend was */
 	bool was_lost;			/* an answer was: content may be, too */
 	bool is_pressed;		/* ACCEPT must go now */
 	bool must_call;			/* the lease, or a second parked call */
-	ev_timer retry, press, pace, tick, release;
+	ev_timer retry, press, pace, tick, release, patience;
 	unsigned long last_number;
 
 	struct native_exchange **table;
