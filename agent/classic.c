@@ -1,5 +1,7 @@
 /* classic.c - the classic protocol: asking for work.
- * One poll waits at the proxy for each backend. */
+ * One poll waits at the proxy for each backend.  A poll can't say how much may
+ * come: ids beyond what may be in flight wait here, and no poll begins while
+ * any do. */
 #include "config.h"
 
 #include <jansson.h>
@@ -25,6 +27,8 @@ struct classic_poll {
 	struct link link;
 	struct transfer *transfer;	/* NULL: not polling */
 	struct buf answer;
+	json_t *waiting;	/* ids that came, NULL: none left */
+	size_t next;		/* of them */
 	ev_timer retry;
 };
 
@@ -58,13 +62,33 @@ take_id(struct classic_poll *poll, struct span id)
 	classic_exchange_start(c, poll->backend, id);
 }
 
+/* Begins what there is room for; draining ends no sooner than all that came
+ * is done. */
+static void
+take_waiting(struct classic_poll *poll)
+{
+	const struct agent *agent = poll->classic->agent;
+	json_t *id;
+
+	while (poll->waiting != NULL &&
+	    agent->in_flight < (size_t)agent->settings->max_in_flight) {
+		id = json_array_get(poll->waiting, poll->next++);
+		if (json_is_string(id))
+			take_id(poll, span_of(json_string_value(id),
+			    json_string_length(id)));
+		if (poll->next >= json_array_size(poll->waiting)) {
+			json_decref(poll->waiting);
+			poll->waiting = NULL;
+		}
+	}
+}
+
 /* An array of ids; null, [] and nothing at all say that none is pending. */
 static bool
 take_answer(struct classic_poll *poll)
 {
 	struct span text = buf_span(&poll->answer);
-	json_t *list, *id;
-	size_t i;
+	json_t *list;
 	bool ok;
 
 	while (text.len > 0 && (*text.data == ' ' || *text.data == '\n' ||
@@ -75,11 +99,13 @@ take_answer(struct classic_poll *poll)
 	if (text.len == 0)
 		return true;
 	list = json_loadb(text.data, text.len, JSON_DECODE_ANY, NULL);
+	if (json_is_array(list) && json_array_size(list) > 0) {
+		poll->waiting = list;
+		poll->next = 0;
+		take_waiting(poll);
+		return true;
+	}
 	ok = json_is_array(list) || json_is_null(list);
-	json_array_foreach(list, i, id)
-		if (json_is_string(id))
-			take_id(poll, span_of(json_string_value(id),
-			    json_string_length(id)));
 	json_decref(list);
 	return ok;
 }
@@ -164,11 +190,12 @@ classic_turn(struct classic *c)
 		bool may_poll = c->is_active && !agent->is_draining &&
 		    poll->backend->is_healthy && proxy_is_ready(agent->proxy);
 
+		take_waiting(poll);
 		if (!may_poll) {
 			transfer_abort(poll->transfer);
 			poll->transfer = NULL;
-		} else if (poll->transfer == NULL && agent_room(agent) > 0 &&
-		    !ev_is_active(&poll->retry)) {
+		} else if (poll->transfer == NULL && poll->waiting == NULL &&
+		    agent_room(agent) > 0 && !ev_is_active(&poll->retry)) {
 			poll_start(poll);
 		}
 	}
@@ -193,6 +220,9 @@ classic_set_active(struct classic *c, bool active)
 bool
 classic_is_idle(const struct classic *c)
 {
+	for (size_t i = 0; i < c->agent->backend_count; i++)
+		if (c->polls[i].waiting != NULL)
+			return false;
 	return c->exchanges == NULL;
 }
 
@@ -230,6 +260,7 @@ classic_free(struct classic *c)
 		transfer_abort(c->polls[i].transfer);
 		ev_timer_stop(c->agent->loop, &c->polls[i].retry);
 		buf_clear(&c->polls[i].answer);
+		json_decref(c->polls[i].waiting);
 	}
 	recent_free(c->taken);
 	free(c->polls);
