@@ -23,7 +23,7 @@ enum {
 
 /* Frames for an agent between two calls wait this long for the next one to
  * come here; then they go to Redis, where every worker finds them. */
-static const double outbox_seconds = 0.003;
+static const double outbox_seconds = 0.02;
 static const double outbox_recent_seconds = 0.1;
 
 /* Said on an agent's channel: it stops; it was lost, or so it seems. */
@@ -172,7 +172,8 @@ outbox_to_call(struct session *s, struct native_call *c)
 static bool
 outbox_take(struct session *s, struct span frames)
 {
-	if (ev_now(s->all->parts->loop) - s->called > outbox_recent_seconds ||
+	if (!mailbox_is_alone(s->all->parts->mailbox) ||
+	    ev_now(s->all->parts->loop) - s->called > outbox_recent_seconds ||
 	    buf_append_span(&s->outbox, frames) != WIRE_OK)
 		return false;
 	if (!ev_is_active(&s->outbox_timer)) {

@@ -1,6 +1,8 @@
 /* client_call.c - the client role: from params to an exchange. */
 #include "config.h"
 
+#include <string.h>
+
 #include "common/log.h"
 #include "fcgi/client_call.h"
 #include "fcgi/reply.h"
@@ -46,6 +48,10 @@ client_call_request(struct call *call, struct exchanges *exchanges,
 
 	if (!registry_is_loaded(registry)) {
 		refuse(call, 503, "The proxy's store is not available.");
+		return;
+	}
+	if (user != NULL && strlen(user) > USER_MAX) {
+		refuse(call, 400, "The user's name is too long.");
 		return;
 	}
 	buf_init(&wire, (size_t)settings->head_limit);

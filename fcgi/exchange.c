@@ -227,6 +227,35 @@ withdraw(struct exchange *x)
 	    exchange_encode_open(x, NULL), NULL, NULL);
 }
 
+static void
+queue(struct exchange *x)
+{
+	struct exchanges_parts *parts = &x->all->parts;
+
+	x->queued = true;
+	hand_out_queue(parts->hand_out, span_str(x->backend),
+	    exchange_encode_open(x, NULL), queued, pending_new(x));
+}
+
+static struct exchange *
+held_exchange(struct held *held)
+{
+	return (struct exchange *)(void *)((char *)held -
+	    offsetof(struct exchange, held));
+}
+
+static void
+held_offer(struct held *held)
+{
+	exchange_offer(held_exchange(held));
+}
+
+static void
+held_give_up(struct held *held)
+{
+	queue(held_exchange(held));
+}
+
 void
 exchange_offer(struct exchange *x)
 {
@@ -234,21 +263,25 @@ exchange_offer(struct exchange *x)
 	double left = x->began + (double)parts->settings->queue_timeout_ms /
 	    1000 - ev_now(parts->loop);
 	struct frame open;
-	struct span encoded = exchange_encode_open(x, &open);
+	struct span encoded;
 
-	exchange_set_state(x, EXCHANGE_WAITS_FOR_AGENT);
-	exchange_set_timer(x, left > 0 ? left : 0);
+	if (x->state != EXCHANGE_WAITS_FOR_AGENT) {
+		exchange_set_state(x, EXCHANGE_WAITS_FOR_AGENT);
+		exchange_set_timer(x, left > 0 ? left : 0);
+	}
 	/* An agent that waits here could be given it, but could do no other
 	 * call without Redis. */
 	if (!store_is_up(parts->store)) {
 		exchange_fail(x, 503, "The proxy's store is not available.");
 		return;
 	}
+	encoded = exchange_encode_open(x, &open);
 	if (hand_out_offer(parts->hand_out, open.backend, encoded, &open))
 		return;
-	x->queued = true;
-	hand_out_queue(parts->hand_out, open.backend, encoded, queued,
-	    pending_new(x));
+	x->held.offer = held_offer;
+	x->held.give_up = held_give_up;
+	if (!hand_out_hold(parts->hand_out, &x->held, open.backend))
+		queue(x);
 }
 
 /* Content has come as far as is waited for: the exchange is ready. */
@@ -562,6 +595,7 @@ exchange_end(struct exchange *x)
 	struct exchanges *all = x->all;
 
 	ev_timer_stop(all->parts.loop, &x->timer);
+	hand_out_release(&x->held);
 	lease_leave(all->leases, &x->lease);
 	HASH_DELETE(hh, all->by_id, x);
 	all->count--;

@@ -47,6 +47,7 @@ struct exchange {
 	size_t inline_len;	/* content inside OPEN */
 	bool inline_end;
 
+	struct held held;	/* waits for an agent's next call */
 	bool queued;		/* in the backend's queue, as far as we know */
 	bool classic;		/* its id was listed to a classic agent */
 	unsigned handouts;

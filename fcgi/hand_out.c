@@ -45,6 +45,8 @@ struct room {
 	char *backend;
 	struct watch *watch;
 	TAILQ_HEAD(, waiter_seat) seats;
+	TAILQ_HEAD(, held) held;
+	ev_timer held_timer;
 	ev_tstamp left;		/* when the last waiter left */
 	ev_tstamp attended;	/* when that was last written */
 	UT_hash_handle hh;
@@ -58,6 +60,8 @@ struct hand_out {
 	struct room *rooms;
 	bool (*alive)(void *arg, const struct exchange_id *id);
 	void *alive_arg;
+	bool (*alone)(void *arg);
+	void *alone_arg;
 	ev_timer sweep;
 };
 
@@ -119,6 +123,72 @@ room_give_queued(void *arg, struct span element)
 
 static const char roll_call_word[] = "roll call";
 
+/* --- held exchanges ---
+ *
+ * An agent's calls are answered with what there is and come back within
+ * milliseconds; going through Redis in between costs more than waiting. */
+
+static const double hold_seconds = 0.02;
+static const double recently_seconds = 0.1;
+
+void
+hand_out_release(struct held *held)
+{
+	struct room *room = held->room;
+
+	if (room == NULL)
+		return;
+	held->room = NULL;
+	TAILQ_REMOVE(&room->held, held, link);
+	if (TAILQ_EMPTY(&room->held))
+		ev_timer_stop(room->all->loop, &room->held_timer);
+}
+
+static void
+on_held_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct room *room = timer->data;
+	struct held *held;
+
+	(void)loop;
+	(void)events;
+	while ((held = TAILQ_FIRST(&room->held)) != NULL) {
+		hand_out_release(held);
+		held->give_up(held);
+	}
+}
+
+bool
+hand_out_hold(struct hand_out *h, struct held *held, struct span backend)
+{
+	struct room *room;
+
+	HASH_FIND(hh, h->rooms, backend.data, backend.len, room);
+	if (room == NULL || !watch_is_quiet(room->watch) ||
+	    h->alone == NULL || !h->alone(h->alone_arg) ||
+	    ev_now(h->loop) - room->left > recently_seconds)
+		return false;
+	held->room = room;
+	TAILQ_INSERT_TAIL(&room->held, held, link);
+	if (!ev_is_active(&room->held_timer)) {
+		ev_timer_set(&room->held_timer, hold_seconds, 0.);
+		ev_timer_start(h->loop, &room->held_timer);
+	}
+	return true;
+}
+
+static void
+serve_held(struct room *room)
+{
+	struct held *held;
+
+	while ((held = TAILQ_FIRST(&room->held)) != NULL &&
+	    room_capacity(room) > 0) {
+		hand_out_release(held);
+		held->offer(held);
+	}
+}
+
 static void
 room_told(void *arg, struct span word)
 {
@@ -156,6 +226,9 @@ room_get(struct hand_out *h, struct span backend)
 	room->all = h;
 	room->left = ev_now(h->loop);
 	TAILQ_INIT(&room->seats);
+	TAILQ_INIT(&room->held);
+	ev_timer_init(&room->held_timer, on_held_timer, 0., 0.);
+	room->held_timer.data = room;
 	struct watch_handler handler = { room_capacity, room_give_queued,
 	    room_told, room };
 
@@ -168,6 +241,7 @@ room_get(struct hand_out *h, struct span backend)
 static void
 room_free(struct room *room)
 {
+	ev_timer_stop(room->all->loop, &room->held_timer);
 	HASH_DELETE(hh, room->all->rooms, room);
 	watch_free(room->watch);
 	free(room->backend);
@@ -182,7 +256,7 @@ on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)events;
 	HASH_ITER(hh, h->rooms, room, next)
-		if (TAILQ_EMPTY(&room->seats) &&
+		if (TAILQ_EMPTY(&room->seats) && TAILQ_EMPTY(&room->held) &&
 		    ev_now(loop) - room->left > ROOM_IDLE_SECONDS)
 			room_free(room);
 }
@@ -226,8 +300,10 @@ hand_out_wait(struct hand_out *h, struct waiter *w, struct span backends)
 		w->seats[i].room = room;
 		TAILQ_INSERT_TAIL(&room->seats, &w->seats[i], link);
 	}
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		serve_held(w->seats[i].room);
 		watch_want(w->seats[i].room->watch);
+	}
 	return 0;
 }
 
@@ -283,6 +359,13 @@ hand_out_withdraw(struct hand_out *h, struct span backend,
 	    span_str("1"), encoded };
 
 	store_command(h->store, done, arg, 4, argv);
+}
+
+void
+hand_out_set_alone(struct hand_out *h, bool (*alone)(void *arg), void *arg)
+{
+	h->alone = alone;
+	h->alone_arg = arg;
 }
 
 void

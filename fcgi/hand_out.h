@@ -5,6 +5,7 @@
 #include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/queue.h>
 
 #include "common/frame.h"
 #include "fcgi/registry.h"
@@ -32,6 +33,10 @@ struct hand_out *hand_out_new(struct ev_loop *loop, struct store *store,
     struct watches *watches, const struct settings *settings);
 void hand_out_free(struct hand_out *h);
 
+/* Is this the only worker?  Asked for each exchange. */
+void hand_out_set_alone(struct hand_out *h, bool (*alone)(void *arg),
+    void *arg);
+
 /* `alive` says whether the owner of a queued exchange may still live. */
 void hand_out_set_alive(struct hand_out *h,
     bool (*alive)(void *arg, const struct exchange_id *id), void *arg);
@@ -48,6 +53,21 @@ void hand_out_leave(struct hand_out *h, struct waiter *w);
  * and nothing is queued before it: true. */
 bool hand_out_offer(struct hand_out *h, struct span backend,
     struct span encoded, const struct frame *open);
+
+/* An exchange that waits for a moment in this process, because an agent was
+ * just here and no other worker is there to serve it; part of the caller's own
+ * struct.  offer: a call waits now.  give_up: none came. */
+struct held {
+	TAILQ_ENTRY(held) link;
+	struct room *room;	/* NULL: not held */
+	void (*offer)(struct held *held);
+	void (*give_up)(struct held *held);
+};
+
+/* false: it is no use to wait here. */
+bool hand_out_hold(struct hand_out *h, struct held *held,
+    struct span backend);
+void hand_out_release(struct held *held);
 
 /* Queues an exchange in Redis.  done's integer: the place in the queue, or
  * HAND_OUT_UNATTENDED, HAND_OUT_FULL. */

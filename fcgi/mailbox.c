@@ -77,6 +77,7 @@ struct mailbox {
 	unsigned char id[WORKER_ID_LEN];
 	char id_text[WORKER_TEXT + 1];
 	struct peer *peers;
+	size_t others;		/* workers alive beside this one */
 	bool looking;		/* a heartbeat is on its way */
 	ev_timer heartbeat;
 	STAILQ_HEAD(, local_message) local;
@@ -500,9 +501,13 @@ learn_the_living(struct mailbox *m, const struct store_reply *reply)
 			p->died = ev_now(m->loop);
 		p->alive = false;
 	}
-	for (; i < reply->count && reply->element[i].string.len > 0; i++)
-		if (worker_parse(reply->element[i].string, id))
-			peer_get(m, id)->alive = true;
+	m->others = 0;
+	for (; i < reply->count && reply->element[i].string.len > 0; i++) {
+		if (!worker_parse(reply->element[i].string, id))
+			continue;
+		peer_get(m, id)->alive = true;
+		m->others += memcmp(id, m->id, WORKER_ID_LEN) != 0;
+	}
 	for (i++; i < reply->count; i++)
 		clear_up_after(m, reply->element[i].string);
 	HASH_ITER(hh, m->peers, p, next) {
@@ -559,6 +564,12 @@ on_heartbeat(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)events;
 	if (store_is_up(m->store))
 		look(m);
+}
+
+bool
+mailbox_is_alone(const struct mailbox *m)
+{
+	return m->others == 0;
 }
 
 bool

@@ -84,6 +84,9 @@ void mailbox_store_for_agent(struct mailbox *m, const unsigned char *instance,
 /* Delivers what was sent to this process, until nothing is left. */
 void mailbox_deliver_local(struct mailbox *m);
 
+/* No other worker is known to be alive. */
+bool mailbox_is_alone(const struct mailbox *m);
+
 /* False only when that worker is known not to be alive. */
 bool mailbox_worker_may_live(const struct mailbox *m,
     const unsigned char *worker);

@@ -18,25 +18,28 @@ struct params {
 	const char *remote_addr, *forwarded_for, *via, *connection;
 };
 
+#define WANTED(name, member) \
+	{ name "=", sizeof(name), offsetof(struct params, member) }
+
 static const struct wanted {
-	const char *name;
+	const char *start;	/* of the param, with its '=' */
+	size_t len;
 	size_t offset;
 } wanted[] = {
-	{ "REQUEST_METHOD", offsetof(struct params, method) },
-	{ "REQUEST_URI", offsetof(struct params, target) },
-	{ "REQUEST_SCHEME", offsetof(struct params, scheme) },
-	{ "HTTPS", offsetof(struct params, https) },
-	{ "HTTP_HOST", offsetof(struct params, host) },
-	{ "SERVER_NAME", offsetof(struct params, server_name) },
-	{ "SERVER_PORT", offsetof(struct params, server_port) },
-	{ "CONTENT_TYPE", offsetof(struct params, content_type) },
-	{ "CONTENT_LENGTH", offsetof(struct params, content_length) },
-	{ "HTTP_TRANSFER_ENCODING", offsetof(struct params,
-	    transfer_encoding) },
-	{ "REMOTE_ADDR", offsetof(struct params, remote_addr) },
-	{ "HTTP_X_FORWARDED_FOR", offsetof(struct params, forwarded_for) },
-	{ "HTTP_VIA", offsetof(struct params, via) },
-	{ "HTTP_CONNECTION", offsetof(struct params, connection) },
+	WANTED("REQUEST_METHOD", method),
+	WANTED("REQUEST_URI", target),
+	WANTED("REQUEST_SCHEME", scheme),
+	WANTED("HTTPS", https),
+	WANTED("HTTP_HOST", host),
+	WANTED("SERVER_NAME", server_name),
+	WANTED("SERVER_PORT", server_port),
+	WANTED("CONTENT_TYPE", content_type),
+	WANTED("CONTENT_LENGTH", content_length),
+	WANTED("HTTP_TRANSFER_ENCODING", transfer_encoding),
+	WANTED("REMOTE_ADDR", remote_addr),
+	WANTED("HTTP_X_FORWARDED_FOR", forwarded_for),
+	WANTED("HTTP_VIA", via),
+	WANTED("HTTP_CONNECTION", connection),
 };
 
 static void
@@ -44,13 +47,13 @@ pick(char *const *env, struct params *p)
 {
 	for (; *env != NULL; env++)
 		for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-			size_t len = strlen(wanted[i].name);
+			const struct wanted *w = &wanted[i];
 
-			if (strncmp(*env, wanted[i].name, len) == 0 &&
-			    (*env)[len] == '=') {
-				const char *value = *env + len + 1;
+			if ((*env)[0] == w->start[0] &&
+			    strncmp(*env, w->start, w->len) == 0) {
+				const char *value = *env + w->len;
 
-				memcpy((char *)p + wanted[i].offset, &value,
+				memcpy((char *)p + w->offset, &value,
 				    sizeof value);
 				break;
 			}

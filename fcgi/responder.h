@@ -83,6 +83,10 @@ char *const *call_params(const struct call *call);
 void call_set_data(struct call *call, void *data);
 void *call_data(const struct call *call);
 
+/* Which kind of call it is: for the handler to remember, 0 at first. */
+void call_set_kind(struct call *call, int kind);
+int call_kind(const struct call *call);
+
 /* A number that no other call of this process ever has (1, 2, ...). */
 unsigned long long call_number(const struct call *call);
 

@@ -30,6 +30,18 @@ call_set_data(struct call *call, void *data)
 	call->data = data;
 }
 
+void
+call_set_kind(struct call *call, int kind)
+{
+	call->kind = kind;
+}
+
+int
+call_kind(const struct call *call)
+{
+	return call->kind;
+}
+
 void *
 call_data(const struct call *call)
 {

@@ -67,6 +67,7 @@ struct call {
 	struct conn *conn;		/* NULL once it is over */
 	SLIST_ENTRY(call) link;		/* retired */
 	unsigned long long number;
+	int kind;
 	void *data;
 	char *const *params;
 	struct fastcgi *fastcgi;	/* NULL: CGI */

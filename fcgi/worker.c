@@ -86,6 +86,7 @@ on_request(struct call *call)
 	struct agent_parts *parts = &worker->parts;
 	enum role role = call_role(call);
 
+	call_set_kind(call, (int)role);
 	if ((role == ROLE_AGENT || role == ROLE_ADMIN) &&
 	    !is_plain_path(call)) {
 		reply_text(call, 404, "There is nothing here.", NULL, 0);
@@ -117,7 +118,7 @@ on_content(struct call *call, void *data)
 {
 	if (data == NULL)
 		return;
-	switch (call_role(call)) {
+	switch ((enum role)call_kind(call)) {
 	case ROLE_CLIENT:
 		exchange_content(data);
 		break;
@@ -137,7 +138,7 @@ on_drained(struct call *call, void *data)
 {
 	if (data == NULL)
 		return;
-	switch (call_role(call)) {
+	switch ((enum role)call_kind(call)) {
 	case ROLE_CLIENT:
 		exchange_drained(data);
 		break;
@@ -155,7 +156,7 @@ on_gone(struct call *call, void *data)
 {
 	if (data == NULL)
 		return;
-	switch (call_role(call)) {
+	switch ((enum role)call_kind(call)) {
 	case ROLE_CLIENT:
 		exchange_gone(data);
 		break;
@@ -229,6 +230,12 @@ to_agent(void *arg, const unsigned char *instance, struct span frames)
 {
 	return agent_native_take(((struct worker *)arg)->parts.native,
 	    instance, frames);
+}
+
+static bool
+is_alone(void *arg)
+{
+	return mailbox_is_alone(((struct worker *)arg)->parts.mailbox);
 }
 
 static void
@@ -419,6 +426,7 @@ make_parts(struct worker *w)
 	parts->hand_out = hand_out_new(w->loop, parts->store, parts->watches,
 	    settings);
 	hand_out_set_alive(parts->hand_out, owner_may_live, w);
+	hand_out_set_alone(parts->hand_out, is_alone, w);
 	struct exchanges_parts own = { w->loop, settings, parts->store,
 	    parts->registry, parts->mailbox, parts->hand_out, agent_lost, w };
 
