@@ -5,7 +5,11 @@
  * small and all there at once (some web servers don't take a chunked
  * request), else chunked, from its first byte.  When the backend is slow the
  * post is opened before there is anything to say, so that the proxy can close
- * it when the client leaves. */
+ * it when the client leaves.
+ *
+ * When the backend breaks off, the post ends as it should and the response in
+ * it does not: its last chunk is missing.  A post that broke off itself would
+ * never leave a web server that collects a whole request first. */
 #include "config.h"
 
 #include <stdio.h>
@@ -140,7 +144,7 @@ open_post(struct classic_exchange *cx)
 	ev_timer_stop(cx->classic->agent->loop, &cx->timer);
 	cx->posts++;
 	cx->sent = 0;
-	if (cx->out_ended && !cx->is_broken && buf_len(&cx->out) <= WHOLE_MAX) {
+	if (cx->out_ended && buf_len(&cx->out) <= WHOLE_MAX) {
 		request.framing = (struct http1_framing){
 			HTTP1_FRAMING_LENGTH, buf_len(&cx->out) };
 		request.content = buf_span(&cx->out);
@@ -165,8 +169,6 @@ on_post_send(void *arg, char *into, size_t len)
 	struct classic_exchange *cx = arg;
 	size_t n = buf_len(&cx->out) - cx->sent;
 
-	if (n == 0 && cx->is_broken)
-		return TRANSFER_SEND_BREAK;
 	if (n == 0)
 		return cx->out_ended ? TRANSFER_SEND_END :
 		    TRANSFER_SEND_LATER;
@@ -191,11 +193,9 @@ on_posted(void *arg, const struct transfer_result *result)
 	bool failed = result->outcome != TRANSFER_COMPLETE || status >= 500;
 
 	cx->post = NULL;
-	if (!failed && status >= 200 && status < 300 && cx->out_ended) {
-		classic_exchange_free(cx);
-		return;
-	}
-	if (cx->is_broken && (cx->forgot_sent || cx->sent > 0)) {
+	/* Half a response is refused as such; it was heard all the same. */
+	if (!failed && cx->out_ended && ((status >= 200 && status < 300) ||
+	    (cx->is_broken && status != 401))) {
 		classic_exchange_free(cx);
 		return;
 	}
@@ -293,11 +293,14 @@ on_response_failed(struct exchange *x, enum frame_reset code, const char *text)
 	struct classic_exchange *cx = (struct classic_exchange *)x;
 	char message[800];
 
-	if (cx->forgot_sent || buf_len(&cx->out) > 0) {
+	if (cx->forgot_sent || cx->sent > 0 || x->response_len > 0) {
 		cx->is_broken = cx->out_ended = true;
 		send_more(cx);
 		return;
 	}
+	/* The head alone has not gone yet. */
+	buf_drain(&cx->out, buf_len(&cx->out));
+	x->status = code == FRAME_RESET_TIMEOUT ? 504 : 502;
 	(void)snprintf(message, sizeof(message), "%s: %.600s",
 	    code == FRAME_RESET_UNREACHABLE ?
 	    "the backend can't be reached" :
