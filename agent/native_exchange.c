@@ -451,6 +451,20 @@ decline(struct native *n, const struct exchange_id *id, enum frame_reset code,
 	must(frame_encode(&n->loose, &frame));
 }
 
+/* An exchange that is over, of which the proxy misses something. */
+static void
+lose(struct native *n, const struct exchange_id *id)
+{
+	struct frame frame = { .type = FRAME_RESET, .id = *id,
+		.code = FRAME_RESET_BROKEN,
+		.text = span_str("the agent has it no more") };
+	char id_text[EXCHANGE_ID_TEXT + 1];
+
+	exchange_id_text(id, id_text);
+	log_debug(id_text, "asked for again after its end");
+	must(frame_encode(&n->loose, &frame));
+}
+
 static int
 take_content(struct native_exchange *nx, const struct frame *frame)
 {
@@ -589,8 +603,12 @@ native_take_frame(struct native *n, const struct frame *frame)
 		take_open(n, frame);
 		return;
 	}
-	if ((nx = find(n, &frame->id)) == NULL)
+	if ((nx = find(n, &frame->id)) == NULL) {
+		if (frame->type == FRAME_WINDOW &&
+		    frame->flags & FRAME_FLAG_RESEND)
+			lose(n, &frame->id);
 		return;
+	}
 	if (frame->type == FRAME_DATA)
 		take_data(nx, frame);
 	else if (frame->type == FRAME_WINDOW)
