@@ -182,8 +182,8 @@ Test(agent_backend, refuses_response_heads_that_are_not_http)
 		"HTTP/1.1 200 OK\r\nX: a\001b\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n"
-		    "Content-Length: 2\r\n\r\n",
+		("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n"
+		    "Content-Length: 2\r\n\r\n"),
 		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
 		"HTTP/1.1 20 OK\r\n\r\n",
 	};

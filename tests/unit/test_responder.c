@@ -693,7 +693,7 @@ Test(responder, refuses_a_head_without_end)
 	WEB_SEND(fd, BEGIN_KEPT);
 	/* One byte of a param in each, and much padding. */
 	for (int i = 0; i < 10000 && (n > 0 || errno == EAGAIN); i++) {
-		record[8] = i % 3 == 2 ? 'x' : (char)(i % 3 == 0);
+		record[8] = "\1\0x"[i % 3];
 		n = send(fd, record, sizeof(record), MSG_NOSIGNAL);
 		ev_run(loop, EVRUN_NOWAIT);
 	}
