@@ -262,6 +262,25 @@ stream_in_take(struct stream_in *s, uint64_t offset, struct span content,
 }
 
 bool
+stream_in_take_next(struct stream_in *s, uint64_t offset, struct span content,
+    bool end)
+{
+	uint64_t after = offset + content.len;
+
+	if (offset != s->next || s->early != NULL || s->has_end ||
+	    after < offset || after > s->limit || s->seen > after)
+		return false;
+	s->next = after;
+	if (s->seen < after)
+		s->seen = after;
+	if (end) {
+		s->has_end = true;
+		s->end = after;
+	}
+	return true;
+}
+
+bool
 stream_in_is_complete(const struct stream_in *s)
 {
 	return s->has_end && s->next == s->end;

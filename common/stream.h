@@ -82,6 +82,11 @@ void stream_in_clear(struct stream_in *s);
 int stream_in_take(struct stream_in *s, uint64_t offset, struct span content,
     bool end, struct buf *out) WIRE_MUSTCHECK;
 
+/* Is this piece the next one, whole and within the limit, with nothing waiting
+ * beyond it?  Then it counts as taken, and the caller uses it where it is. */
+bool stream_in_take_next(struct stream_in *s, uint64_t offset,
+    struct span content, bool end);
+
 /* All content up to the end has been delivered. */
 bool stream_in_is_complete(const struct stream_in *s);
 /* Something beyond `next` was heard of (a piece, an end, an empty DATA): what

@@ -423,6 +423,18 @@ frames_sent(void *arg, enum mailbox_result result)
 		settle(c);
 }
 
+/* This worker is the owner: no need of the mailbox, nor of a copy. */
+static void
+deliver_here(struct native_call *c, const struct address *self,
+    struct span frames)
+{
+	struct frame frame;
+
+	while (frames.len > 0 && frame_decode(&frames, &frame) == WIRE_DONE)
+		exchanges_take_frame(c->all->parts->exchanges, self,
+		    buf_span(&c->backends), &frame);
+}
+
 static void
 send_to_owner(struct native_call *c, const struct exchange_id *id,
     struct span frames)
@@ -433,6 +445,11 @@ send_to_owner(struct native_call *c, const struct exchange_id *id,
 
 	if (!mailbox_worker_may_live(mailbox, owner.worker)) {
 		reset_unknown(c, frames);
+		return;
+	}
+	if (memcmp(owner.worker, mailbox_worker_id(mailbox),
+	    WORKER_ID_LEN) == 0) {
+		deliver_here(c, &self, frames);
 		return;
 	}
 	size_t len = mailbox_worker_lives(mailbox, owner.worker) ? 0 :

@@ -237,26 +237,32 @@ finish(struct exchange *x)
 		exchange_finish(x);
 }
 
-/* false: the exchange is no more. */
+/* Puts a piece in its place.  *ready: what can go to the client now, in the
+ * frame itself or in out.  false: the exchange is no more. */
 static bool
-take_content(struct exchange *x, const struct frame *frame, struct buf *out)
+take_content(struct exchange *x, const struct frame *frame, struct buf *out,
+    struct span *ready)
 {
-	int r;
+	uint64_t offset = frame->type == FRAME_HEAD ? 0 : frame->offset;
+	bool end = frame->flags & FRAME_FLAG_END;
 
-	r = stream_in_take(&x->response, frame->type == FRAME_HEAD ? 0 :
-	    frame->offset, frame->content, frame->flags & FRAME_FLAG_END, out);
-	if (r != WIRE_OK) {
+	x->active = ev_now(x->all->parts.loop);
+	*ready = frame->content;
+	if (stream_in_take_next(&x->response, offset, frame->content, end))
+		return true;
+	if (stream_in_take(&x->response, offset, frame->content, end, out) !=
+	    WIRE_OK) {
 		fail_agent(x, "The agent sent more than it was allowed to.");
 		return false;
 	}
-	x->active = ev_now(x->all->parts.loop);
+	*ready = buf_span(out);
 	return true;
 }
 
 /* What came goes to the client; all of it is there, or the agent may go on.
  * false: the exchange is no more. */
 static bool
-answer(struct exchange *x, struct buf *out)
+answer(struct exchange *x, struct span ready)
 {
 	if (x->has_response_length && x->response.next >
 	    x->response_length) {
@@ -264,8 +270,8 @@ answer(struct exchange *x, struct buf *out)
 		    "Content-Length.");
 		return false;
 	}
-	if (buf_len(out) > 0)
-		call_write(x->call, buf_data(out), buf_len(out));
+	if (ready.len > 0)
+		call_write(x->call, ready.data, ready.len);
 	/* The web server ends the call itself when the length is reached, so
 	 * the END that may come later is not waited for. */
 	if (stream_in_is_complete(&x->response) || (x->has_response_length &&
@@ -329,12 +335,13 @@ take_head(struct exchange *x, const struct frame *frame)
 		return;
 	}
 	struct buf *content = &x->all->content;
+	struct span ready;
 
 	buf_drain(content, buf_len(content));
 	if (buf_len(&x->early) > 0)
 		call_write(x->call, buf_data(&x->early), buf_len(&x->early));
 	buf_clear(&x->early);
-	if (!take_content(x, frame, content) || !answer(x, content))
+	if (!take_content(x, frame, content, &ready) || !answer(x, ready))
 		return;
 	x->gap = false;
 	exchange_set_timer(x, (double)settings->idle_timeout_ms / 1000);
@@ -347,14 +354,19 @@ take_data(struct exchange *x, const struct frame *frame)
 {
 	struct buf *content = &x->all->content;
 	uint64_t before = x->response.next;
+	struct span ready;
 
 	/* It may have overtaken its head. */
 	if (x->state != EXCHANGE_ANSWERS) {
-		take_content(x, frame, &x->early);
+		if (stream_in_take(&x->response, frame->offset,
+		    frame->content, frame->flags & FRAME_FLAG_END,
+		    &x->early) != WIRE_OK)
+			fail_agent(x, "The agent sent more than it was "
+			    "allowed to.");
 		return;
 	}
 	buf_drain(content, buf_len(content));
-	if (!take_content(x, frame, content) || !answer(x, content))
+	if (!take_content(x, frame, content, &ready) || !answer(x, ready))
 		return;
 	grant_window(x, x->response.next == before);
 	look_for_gap(x);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 enum {
 	EXIT_USAGE = 2,
 	LISTEN_BACKLOG = 4096,
+	KEPT_MEMORY = 8 * 1024 * 1024,
 	OTHER_DESCRIPTORS = 64,	/* Redis, the log, epoll, the socket */
 	/* A worker that ended sooner than this after its start is started
 	 * again only after a pause. */
@@ -292,6 +294,10 @@ main(int argc, char **argv)
 		    "'%s' (see --help)\n", argv[1]);
 		return EXIT_USAGE;
 	}
+	/* Large buffers come and go with each call: their memory is kept
+	 * rather than given back and faulted in again. */
+	mallopt(M_MMAP_THRESHOLD, KEPT_MEMORY / 2);
+	mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY);
 	open_log(&settings);
 	raise_descriptor_limit(&settings);
 	fd = get_socket(&settings);
