@@ -9,7 +9,17 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define HARNESS_IS_SANITIZED 1
+#elif defined(__has_feature)
+#define HARNESS_IS_SANITIZED __has_feature(address_sanitizer)
+#else
+#define HARNESS_IS_SANITIZED 0
+#endif
+
 enum {
+	/* What AddressSanitizer keeps of freed memory, and more. */
+	SANITIZER_KIB = HARNESS_IS_SANITIZED ? 512 * 1024 : 0,
 	PATIENCE_MS = 10000,	/* for what normally takes milliseconds */
 	PATH_LEN = 512,
 };
