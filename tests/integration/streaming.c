@@ -18,20 +18,15 @@ compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Classic behind lighttpd is the exception: it spools the agent's post. */
-static void
-events_arrive_at_once(struct stack *s)
+/* How late the middle one of all events was. */
+static long long
+events_late_ns(struct stack *s)
 {
 	struct client *c = stack_send(s, "GET", "/sse/30/20", "");
 	struct response r;
 	long long late[EVENTS];
 	size_t n = 0;
 
-	if (!stack_streams_responses(s)) {
-		r = stack_receive(c, "GET");
-		check(r.status == 200 && r.whole, "%d", r.status);
-		return;
-	}
 	response_read_head(c, "GET", &r, PATIENCE_MS);
 	check(r.status == 200, "%d", r.status);
 	while (n < EVENTS) {
@@ -47,11 +42,31 @@ events_arrive_at_once(struct stack *s)
 		}
 	}
 	qsort(late, n, sizeof(late[0]), compare);
-	check(late[n / 2] < EVENT_LATE_MS * 1000000LL,
-	    "half of the events were later than %lld ms",
-	    late[n / 2] / 1000000);
 	response_clear(&r);
 	client_free(c);
+	return late[n / 2];
+}
+
+/* Classic behind lighttpd is the exception: it spools the agent's post.  What
+ * holds events back does it each time, a busy machine does not. */
+static void
+events_arrive_at_once(struct stack *s)
+{
+	long long late_ns = 0;
+
+	if (!stack_streams_responses(s)) {
+		struct response r = stack_get(s, "/sse/30/20");
+
+		check(r.status == 200 && r.whole, "%d", r.status);
+		return;
+	}
+	for (int i = 0; i < 5; i++) {
+		late_ns = events_late_ns(s);
+		if (late_ns < EVENT_LATE_MS * 1000000LL)
+			return;
+	}
+	check(false, "half of the events were later than %lld ms",
+	    late_ns / 1000000);
 }
 TEST_EACH(streaming, events_arrive_at_once)
 
