@@ -62,6 +62,7 @@ struct session {
 	struct watch *mail;
 	struct buf outbox;	/* for its next call, if that comes soon */
 	ev_timer outbox_timer;
+	size_t calls;		/* that refer to it */
 	bool leaving;		/* takes no more work */
 	ev_tstamp signed_at;
 	ev_tstamp called;
@@ -230,7 +231,7 @@ on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)events;
 	HASH_ITER(hh, n->sessions, s, next)
-		if (TAILQ_EMPTY(&s->parked) &&
+		if (s->calls == 0 &&
 		    ev_now(loop) - s->called > SESSION_IDLE_SECONDS)
 			session_free(s);
 }
@@ -256,6 +257,8 @@ settle(struct native_call *c)
 		return;
 	if (c->is_dirty)
 		TAILQ_REMOVE(&c->all->dirty, c, dirty_link);
+	if (c->session != NULL)
+		c->session->calls--;
 	buf_clear(&c->in);
 	buf_clear(&c->answer);
 	buf_clear(&c->backends);
@@ -349,6 +352,8 @@ park(struct native_call *c)
 	TAILQ_INSERT_TAIL(&c->session->parked, c, session_link);
 	ev_timer_set(&c->timer, seconds, 0.);
 	ev_timer_start(parts->loop, &c->timer);
+	if (buf_len(&c->answer) >= ANSWER_SOFT_MAX)
+		c->waiter.capacity = 0;
 	watch_want(c->session->mail);
 	if (c->waiter.capacity > 0 && hand_out_wait(parts->hand_out,
 	    &c->waiter, buf_span(&c->backends)) != 0)
@@ -392,7 +397,9 @@ reset_unknown(struct native_call *c, struct span frames)
 		struct frame reset = { .type = FRAME_RESET, .id = frame.id,
 		    .code = FRAME_RESET_UNKNOWN };
 
-		if (frame.type != FRAME_RESET)
+		/* What finds no room it will ask about again. */
+		if (frame.type != FRAME_RESET &&
+		    buf_len(&c->answer) < ANSWER_SOFT_MAX)
 			must(frame_encode(&c->answer, &reset));
 	}
 }
@@ -508,6 +515,7 @@ take_hello(struct native_call *c, const struct frame *hello)
 		return false;
 	}
 	s = c->session = session_get(c->all, hello->instance);
+	s->calls++;
 	s->called = ev_now(parts->loop);
 	c->waiter.capacity = hello->capacity;
 	c->wants_park = hello->flags & FRAME_FLAG_PARK;

@@ -74,6 +74,7 @@ count_inline_as_sent(struct exchange *x)
 static void
 give_to_native(struct exchange *x, const struct address *agent)
 {
+	hand_out_release(&x->held);
 	x->queued = false;
 	x->handouts++;
 	x->deliveries++;
@@ -91,6 +92,7 @@ give_to_native(struct exchange *x, const struct address *agent)
 static void
 list_to_classic(struct exchange *x)
 {
+	hand_out_release(&x->held);
 	x->queued = false;
 	x->handouts++;
 	x->classic = true;
@@ -338,6 +340,12 @@ take_head(struct exchange *x, const struct frame *frame)
 	struct span ready;
 
 	buf_drain(content, buf_len(content));
+	if (x->has_response_length && x->response.next >
+	    x->response_length) {
+		fail_agent(x, "The response is longer than its "
+		    "Content-Length.");
+		return;
+	}
 	if (buf_len(&x->early) > 0)
 		call_write(x->call, buf_data(&x->early), buf_len(&x->early));
 	buf_clear(&x->early);

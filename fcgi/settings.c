@@ -57,7 +57,7 @@ static const struct option options[] = {
 	    .help = "Exchanges of one backend that wait for an agent; above "
 	    "it clients get 503." },
 	{ .name = "window", .type = OPTION_INTEGER, .offset = AT(window),
-	    .fallback = "512k", .min = 64 * 1024, .max = 16 * 1024 * 1024,
+	    .fallback = "512k", .min = 128 * 1024, .max = 16 * 1024 * 1024,
 	    .value_name = "BYTES",
 	    .help = "Content in flight of one exchange, in each direction." },
 	{ .name = "head-limit", .type = OPTION_INTEGER,
