@@ -52,6 +52,7 @@ struct transfer_engine {
 struct transfer_peer {
 	struct transfer_engine *engine;
 	struct transfer_peer_settings settings;	/* strings owned */
+	CURLU *url;			/* read once, for all requests */
 	struct transfer *idle;
 	size_t idle_count;
 };
@@ -674,8 +675,9 @@ can_reuse(enum transfer_http http)
 
 /* What stays the same for every request of a handle. */
 static bool
-set_up(CURL *easy, const struct transfer_peer_settings *s)
+set_up(CURL *easy, const struct transfer_peer *peer)
 {
+	const struct transfer_peer_settings *s = &peer->settings;
 	long http = s->http == TRANSFER_HTTP2 ?
 	    CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE :
 	    s->http == TRANSFER_HTTP2_TLS ? CURL_HTTP_VERSION_2TLS :
@@ -683,7 +685,7 @@ set_up(CURL *easy, const struct transfer_peer_settings *s)
 
 #define SET(option, value) \
 	(curl_easy_setopt(easy, (option), (value)) == CURLE_OK)
-	return SET(CURLOPT_URL, s->url) &&
+	return SET(CURLOPT_CURLU, peer->url) &&
 	    SET(CURLOPT_PROTOCOLS_STR, "http,https") &&
 	    SET(CURLOPT_HTTP_VERSION, http) &&
 	    (s->unix_path == NULL ||
@@ -730,7 +732,7 @@ transfer_new(struct transfer_peer *peer)
 	buf_init(&t->text, 4 * TRANSFER_HEAD_MAX);
 	ev_timer_init(&t->deadline, on_deadline, 0., 0.);
 	t->deadline.data = t;
-	if (!set_up(easy, &peer->settings) ||
+	if (!set_up(easy, peer) ||
 	    !SET(CURLOPT_PRIVATE, t) || !SET(CURLOPT_ERRORBUFFER, t->error) ||
 	    !SET(CURLOPT_HEADERDATA, t) || !SET(CURLOPT_WRITEDATA, t) ||
 	    !SET(CURLOPT_READDATA, t) || !SET(CURLOPT_SEEKDATA, t) ||
@@ -757,7 +759,9 @@ transfer_peer_new(struct transfer_engine *engine,
 	peer->settings.client_cert = copy(s->client_cert);
 	peer->settings.client_key = copy(s->client_key);
 	/* The first handle shows whether libcurl takes the settings. */
-	if ((peer->idle = transfer_new(peer)) == NULL) {
+	if ((peer->url = curl_url()) == NULL ||
+	    curl_url_set(peer->url, CURLUPART_URL, s->url, 0) != CURLUE_OK ||
+	    (peer->idle = transfer_new(peer)) == NULL) {
 		transfer_peer_free(peer);
 		return NULL;
 	}
@@ -776,6 +780,7 @@ transfer_peer_free(struct transfer_peer *peer)
 		peer->idle = t->next;
 		transfer_destroy(t);
 	}
+	curl_url_cleanup(peer->url);
 	drop(peer->settings.url);
 	drop(peer->settings.unix_path);
 	drop(peer->settings.ca_file);
@@ -801,15 +806,18 @@ add_text(struct transfer *t, size_t line, struct span a,
 }
 
 /* The list of field lines, as libcurl reads it: "Name: value"; "Name;" is
- * an empty value; "Name:" takes out what libcurl would add. */
+ * an empty value; "Name:" takes out what libcurl would add.  It goes through
+ * them all for each field that it may have to add itself. */
 static void
 set_lines(struct transfer *t, const struct transfer_request *request)
 {
-	static const char *const unwanted[] = { "Accept", "User-Agent",
-		"Expect", "Content-Type" };
+	static const char *const unwanted[] = { "Accept", "Expect",
+		"Content-Type" };
 	const struct fields *f = request->fields;
 	const struct span none = span_of("", 0);
-	size_t n = 0, extra = sizeof(unwanted) / sizeof(*unwanted);
+	/* The last two come with content only. */
+	size_t n = 0, extra = request->framing.kind == HTTP1_FRAMING_NONE ? 1 :
+	    sizeof(unwanted) / sizeof(*unwanted);
 
 	if (t->lines_cap < f->count + extra + 1) {
 		t->lines_cap = f->count + extra + 16;
