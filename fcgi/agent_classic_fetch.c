@@ -11,7 +11,7 @@
 #include "fcgi/agent_classic_private.h"
 #include "fcgi/reply.h"
 
-enum { OWNER_ANSWER_SECONDS = 10 };
+enum { OWNER_ANSWER_SECONDS = 10, ASK_AGAIN_SECONDS = 2 };
 
 struct fetch {
 	struct classic_call base;	/* first */
@@ -20,6 +20,7 @@ struct fetch {
 	bool begun;			/* the head was written */
 	bool is_chunked;
 	unsigned busy;			/* messages not yet confirmed */
+	uint64_t asked;			/* content.next at the last tick */
 	ev_timer timer;			/* the owner does not answer */
 };
 
@@ -167,7 +168,8 @@ take(struct classic_call *c, const struct frame *frame)
 	if (frame->type == FRAME_RESET) {
 		take_reset(f, frame);
 	} else if (frame->type == FRAME_OPEN && !f->begun) {
-		ev_timer_stop(c->all->parts->loop, &f->timer);
+		f->timer.repeat = ASK_AGAIN_SECONDS;
+		ev_timer_again(c->all->parts->loop, &f->timer);
 		write_head(f, frame);
 		take_content(f, 0, frame->content, frame->flags &
 		    FRAME_FLAG_END);
@@ -191,13 +193,33 @@ asked(void *arg, enum mailbox_result result)
 		settle(f);
 }
 
+/* Without news for a while: Redis may have lost it. */
+static void
+ask_again(struct fetch *f)
+{
+	struct frame frame = { .type = FRAME_WINDOW,
+	    .flags = FRAME_FLAG_RESEND, .offset = f->content.next,
+	    .limit = f->content.limit };
+
+	if (f->content.next == f->asked)
+		classic_call_send(&f->base, &f->id, &frame, NULL);
+	f->asked = f->content.next;
+}
+
 static void
 on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
+	struct fetch *f = timer->data;
+
 	(void)loop;
 	(void)events;
-	refuse(timer->data, 503, "The worker that has this request does not "
-	    "answer.");
+	if (f->base.call == NULL)
+		return;
+	if (f->begun)
+		ask_again(f);
+	else
+		refuse(f, 503, "The worker that has this request does not "
+		    "answer.");
 }
 
 static void

@@ -289,6 +289,19 @@ announced(void *arg, enum mailbox_result result)
 		settle(p);
 }
 
+/* Redis may have lost what was sent, or the answer to it: DATA without content
+ * makes the owner see the gap, or say its window again. */
+static void
+remind_owner(struct post *p)
+{
+	struct frame frame = { .type = FRAME_DATA, .offset = p->content.sent,
+	    .flags = p->content.end_sent ? FRAME_FLAG_END : 0 };
+
+	if (p->head_sent && !p->done && (p->content.end_sent ||
+	    buf_len(&p->content.kept) > 0))
+		classic_call_send(&p->base, &p->id, &frame, NULL);
+}
+
 static void
 on_alive(struct ev_loop *loop, ev_timer *timer, int events)
 {
@@ -296,8 +309,10 @@ on_alive(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)loop;
 	(void)events;
-	if (p->base.call != NULL)
-		classic_call_sign(&p->base);
+	if (p->base.call == NULL)
+		return;
+	classic_call_sign(&p->base);
+	remind_owner(p);
 }
 
 static void
