@@ -49,6 +49,33 @@ one_exchange(struct stack *s)
 }
 TEST_EACH_WEB(classic_protocol, one_exchange, .agents = STACK_NO_AGENT)
 
+/* What an agent does whose call broke off, as with a worker that died. */
+static void
+it_may_be_fetched_again(struct stack *s)
+{
+	struct classic agent = classic_new(s);
+	struct client *c = stack_send(s, "POST", "/x",
+	    "Content-Length: 5\r\n");
+	char id[CLASSIC_ID_LEN];
+	struct response r;
+
+	client_printf(c, "hello");
+	classic_take(&agent, id);
+	for (int i = 0; i < 3; i++) {
+		r = classic_fetch(&agent, id);
+		check(r.status == 200 && r.whole && strcmp(strstr(
+		    response_text(&r), "\r\n\r\n"), "\r\n\r\nhello") == 0,
+		    "fetch %d: %d %s", i, r.status, response_text(&r));
+		response_clear(&r);
+	}
+	check(classic_post_str(&agent, id, OK_ANSWER) == 200, "post");
+	r = stack_receive(c, "POST");
+	check(r.status == 200, "%d", r.status);
+	response_clear(&r);
+}
+TEST_EACH_WEB(classic_protocol, it_may_be_fetched_again,
+    .agents = STACK_NO_AGENT, .workers = 2)
+
 static void
 a_poll_ends_empty_in_time(struct stack *s)
 {
