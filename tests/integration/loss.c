@@ -1,7 +1,7 @@
 /* loss.c - loss at any point is harmless: between agent and web server calls
  * and answers are lost, cut, repeated and delayed at random, and still each
  * exchange is done once and arrives whole, both ways.
- * INVERTING_PROXY_TEST_LOSS says how many exchanges; 400 without it. */
+ * INVERTING_PROXY_TEST_LOSS says how many exchanges; 300 without it. */
 #include "config.h"
 
 #include <arpa/inet.h>
@@ -22,7 +22,7 @@
 
 enum {
 	CLIENTS = 32,
-	COUNT = 400,
+	COUNT = 300,
 	LARGEST = 10 * 1024 * 1024,
 	SEED = 1,
 	SILENCE_S = 60,		/* then an exchange hangs */
@@ -61,6 +61,7 @@ struct trial {
 	unsigned failures;
 	char first[512];		/* the first of them */
 	long long slowest_ms;
+	unsigned slowest_id;
 };
 
 /* --- what is sent --- */
@@ -335,11 +336,13 @@ check_response(struct trial *t, const struct plan *p, struct client *c)
 }
 
 static void
-note_time(struct trial *t, long long ms)
+note_time(struct trial *t, unsigned id, long long ms)
 {
 	pthread_mutex_lock(&t->lock);
-	if (ms > t->slowest_ms)
+	if (ms > t->slowest_ms) {
 		t->slowest_ms = ms;
+		t->slowest_id = id;
+	}
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -361,7 +364,7 @@ client_main(void *arg)
 			failed(t, &p, "the request is not taken");
 		else
 			check_response(t, &p, &c);
-		note_time(t, now_ms() - start);
+		note_time(t, id, now_ms() - start);
 		buf_clear(&c.in);
 		if (c.fd >= 0)
 			close(c.fd);
@@ -397,9 +400,11 @@ report(struct trial *t, struct relay *relay, long long ms)
 {
 	if (getenv("INVERTING_PROXY_TEST_LOSS") == NULL)
 		return;
-	fprintf(stderr, "%s: %u exchanges, %llu MiB, %lld s, the slowest "
-	    "%lld ms, %u failed; %zu calls", web_facts(t->stack)->name,
+	fprintf(stderr, "%s, workers %d: %u exchanges, %llu MiB, %lld s; the "
+	    "slowest %lld ms (%llu bytes up, %llu down); %u failed; "
+	    "%zu calls", web_facts(t->stack)->name, t->stack->workers,
 	    t->count, atomic_load(&t->bytes) >> 20, ms / 1000, t->slowest_ms,
+	    plan_of(t->slowest_id).up, plan_of(t->slowest_id).down,
 	    t->failures, relay_calls(relay));
 	for (enum relay_fault f = 0; f < RELAY_FAULTS; f++)
 		fprintf(stderr, ", %zu %s", relay_struck(relay, f),
@@ -422,10 +427,11 @@ check_trial(struct trial *t, struct relay *relay)
 }
 
 static void
-everything_arrives_once(enum web_server web)
+everything_arrives_once(enum web_server web, int workers)
 {
 	/* No agent yet: it must not find the way around the relay. */
-	struct stack s = { .web = web, .protocol = "native",
+	struct stack s = { .web = web, .workers = workers,
+		.protocol = "native",
 		.agents = STACK_NO_AGENT,
 		.worker_options = { "--poll-timeout=30s" } };
 	struct trial t = { .stack = &s, .count = count_asked() };
@@ -453,10 +459,21 @@ everything_arrives_once(enum web_server web)
 
 Test(loss, everything_arrives_once_lighttpd, .timeout = TEST_S)
 {
-	everything_arrives_once(WEB_LIGHTTPD);
+	everything_arrives_once(WEB_LIGHTTPD, 1);
 }
 
 Test(loss, everything_arrives_once_apache, .timeout = TEST_S)
 {
-	everything_arrives_once(WEB_APACHE);
+	everything_arrives_once(WEB_APACHE, 1);
+}
+
+/* An exchange's calls go to either of them. */
+Test(loss, everything_arrives_once_lighttpd_two_workers, .timeout = TEST_S)
+{
+	everything_arrives_once(WEB_LIGHTTPD, 2);
+}
+
+Test(loss, everything_arrives_once_apache_two_workers, .timeout = TEST_S)
+{
+	everything_arrives_once(WEB_APACHE, 2);
 }
