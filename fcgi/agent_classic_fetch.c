@@ -35,9 +35,21 @@ settle(struct fetch *f)
 	free(f);
 }
 
+/* The owner may think that the agent has got it. */
+static void
+tell_owner(struct fetch *f)
+{
+	struct frame reset = { .type = FRAME_RESET,
+	    .code = FRAME_RESET_NOT_STARTED };
+
+	classic_call_send(&f->base, &f->id, &reset, NULL);
+}
+
 static void
 refuse(struct fetch *f, int status, const char *why)
 {
+	if (status == 503)
+		tell_owner(f);
 	reply_text(classic_call_release(&f->base), status, why, NULL,
 	    status == 503 ? 1 : 0);
 	settle(f);
@@ -124,6 +136,7 @@ take_content(struct fetch *f, uint64_t offset, struct span content, bool end)
 	if (stream_in_take(&f->content, offset, content, end, &plain) !=
 	    WIRE_OK) {
 		log_error(NULL, "fetch: an owner sent too much");
+		tell_owner(f);
 		call_abort(classic_call_release(&f->base));
 		settle(f);
 		goto out;
@@ -241,10 +254,8 @@ static void
 on_gone(struct agent_call *agent)
 {
 	struct fetch *f = (struct fetch *)(void *)agent;
-	struct frame reset = { .type = FRAME_RESET,
-	    .code = FRAME_RESET_NOT_STARTED };
 
-	classic_call_send(&f->base, &f->id, &reset, NULL);
+	tell_owner(f);
 	f->base.call = NULL;
 	settle(f);
 }

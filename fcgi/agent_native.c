@@ -117,6 +117,11 @@ mail_give(void *arg, struct span frames)
 {
 	struct native_call *c = parked_call(arg);
 
+	if (frames.len > ANSWER_SOFT_MAX) {
+		log_error(NULL, "frames of %zu bytes for an agent were "
+		    "dropped", frames.len);
+		return true;
+	}
 	if (c == NULL || buf_append_span(&c->answer, frames) != WIRE_OK)
 		return false;
 	mark_dirty(c);

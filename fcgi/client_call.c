@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "common/field.h"
 #include "common/log.h"
 #include "fcgi/client_call.h"
 #include "fcgi/reply.h"
@@ -50,8 +51,9 @@ client_call_request(struct call *call, struct exchanges *exchanges,
 		refuse(call, 503, "The proxy's store is not available.");
 		return;
 	}
-	if (user != NULL && strlen(user) > USER_MAX) {
-		refuse(call, 400, "The user's name is too long.");
+	if (user != NULL && user[0] != '\0' && (strlen(user) > USER_MAX ||
+	    !field_value_is_valid(span_str(user)))) {
+		refuse(call, 400, "This user's name can't be passed on.");
 		return;
 	}
 	buf_init(&wire, (size_t)settings->head_limit);

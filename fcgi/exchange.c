@@ -23,6 +23,7 @@ enum {
  * whole; and for an ACCEPT before OPEN is repeated. */
 static const double inline_wait_seconds = 0.01;
 static const double accept_wait_seconds = 1.0;
+static const double refused_pause_seconds = 0.25;
 
 static void exchange_end(struct exchange *x);
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events);
@@ -156,12 +157,16 @@ exchange_send_content(struct exchange *x)
 
 	if (x->agent.kind == ADDRESS_NONE)
 		return;
+	uint64_t sent = x->request.sent;
+
 	while (stream_out_next(&x->request, FRAME_DATA_MAX, &frame.offset,
 	    &frame.content, &end)) {
 		frame.flags = end ? FRAME_FLAG_END : 0;
 		exchange_send(x, &x->agent, &frame);
-		x->active = ev_now(x->all->parts.loop);
 	}
+	/* What is only sent again is no progress. */
+	if (x->request.sent > sent)
+		x->active = ev_now(x->all->parts.loop);
 }
 
 /* --- handing out --- */
@@ -217,8 +222,8 @@ queued(void *arg, const struct store_reply *reply)
 	}
 }
 
-static void
-withdraw(struct exchange *x)
+void
+exchange_withdraw(struct exchange *x)
 {
 	if (!x->queued)
 		return;
@@ -265,10 +270,10 @@ exchange_offer(struct exchange *x)
 	struct frame open;
 	struct span encoded;
 
-	if (x->state != EXCHANGE_WAITS_FOR_AGENT) {
+	x->paused = false;
+	if (x->state != EXCHANGE_WAITS_FOR_AGENT)
 		exchange_set_state(x, EXCHANGE_WAITS_FOR_AGENT);
-		exchange_set_timer(x, left > 0 ? left : 0);
-	}
+	exchange_set_timer(x, left > 0 ? left : 0);
 	/* An agent that waits here could be given it, but could do no other
 	 * call without Redis. */
 	if (!store_is_up(parts->store)) {
@@ -324,19 +329,28 @@ exchange_agent_lost(struct exchange *x, bool not_started, const char *why)
 		return;
 	}
 	/* A request whose content has been let go can't be sent again. */
-	if (!again || x->request.base > 0 ||
-	    x->handouts >= EXCHANGE_HANDOUTS_MAX) {
+	if (!again || x->request.base > 0) {
 		exchange_send_reset(x, FRAME_RESET_UNKNOWN);
 		exchange_fail(x, 502, why);
 		return;
 	}
 	log_info(x->id_text, "given to another agent: %s", why);
 	exchange_send_reset(x, FRAME_RESET_UNKNOWN);
-	if (not_started && x->deliveries > 0)
+	/* Listing it to a classic agent was no delivery yet. */
+	if (not_started && !x->classic && x->deliveries > 0)
 		x->deliveries--;
 	x->former = x->agent;
+	bool refused = not_started && !x->classic;
+
 	rewind_request(x);
-	exchange_offer(x);
+	if (!refused) {
+		exchange_offer(x);
+		return;
+	}
+	/* An agent that is full or stops would be given it again at once. */
+	exchange_set_state(x, EXCHANGE_WAITS_FOR_AGENT);
+	x->paused = true;
+	exchange_set_timer(x, refused_pause_seconds);
 }
 
 static struct exchange *
@@ -408,11 +422,12 @@ read_content(struct exchange *x)
 void
 exchange_content(struct exchange *x)
 {
-	bool had_ended = x->request.ended;
+	uint64_t had = x->content_read;
 
-	if (had_ended || !read_content(x))
+	if (x->request.ended || !read_content(x))
 		return;
-	x->active = ev_now(x->all->parts.loop);
+	if (x->content_read > had || x->request.ended)
+		x->active = ev_now(x->all->parts.loop);
 	switch (x->state) {
 	case EXCHANGE_WAITS_FOR_CONTENT:
 		if (x->request.ended ||
@@ -434,7 +449,7 @@ exchange_gone(struct exchange *x)
 {
 	log_info(x->id_text, "the client has left");
 	x->call = NULL;
-	withdraw(x);
+	exchange_withdraw(x);
 	exchange_send_reset(x, FRAME_RESET_CANCELLED);
 	exchange_end(x);
 }
@@ -531,12 +546,18 @@ on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 		open_exchange(x);
 		return;
 	case EXCHANGE_WAITS_FOR_AGENT:
-		withdraw(x);
+		if (x->paused && x->began + (double)
+		    settings->queue_timeout_ms / 1000 >
+		    ev_now(x->all->parts.loop)) {
+			exchange_offer(x);
+			return;
+		}
+		exchange_withdraw(x);
 		exchange_fail(x, 504, "No agent took the request in time.");
 		return;
 	case EXCHANGE_WAITS_FOR_ACCEPT:
 		if (x->classic)
-			exchange_agent_lost(x, true,
+			exchange_agent_lost(x, x->deliveries == 0,
 			    "The agent did not fetch the request.");
 		else
 			repeat_open(x);
@@ -648,7 +669,7 @@ exchanges_registry_changed(struct exchanges *all)
 		    registry_backend(all->parts.registry,
 		    span_str(x->backend)) != NULL)
 			continue;
-		withdraw(x);
+		exchange_withdraw(x);
 		exchange_fail(x, 404, "The backend has been removed.");
 	}
 }
@@ -677,6 +698,7 @@ exchanges_store_up(struct exchanges *all)
 	struct exchange *x, *next;
 
 	ev_timer_stop(all->parts.loop, &all->down_timer);
+	leases_store_up(all->leases);
 	HASH_ITER(hh, all->by_id, x, next) {
 		if (x->state == EXCHANGE_WAITS_FOR_AGENT && x->queued)
 			hand_out_withdraw(all->parts.hand_out,

@@ -76,7 +76,6 @@ give_to_native(struct exchange *x, const struct address *agent)
 {
 	hand_out_release(&x->held);
 	x->queued = false;
-	x->handouts++;
 	x->deliveries++;
 	x->classic = false;
 	x->agent = x->answerer = *agent;
@@ -94,7 +93,6 @@ list_to_classic(struct exchange *x)
 {
 	hand_out_release(&x->held);
 	x->queued = false;
-	x->handouts++;
 	x->classic = true;
 	x->active = ev_now(x->all->parts.loop);
 	exchange_set_state(x, EXCHANGE_WAITS_FOR_ACCEPT);
@@ -148,8 +146,10 @@ take_fetch(struct exchange *x, const struct address *from,
 	struct address self = address_owner(&x->id);
 
 	/* The news that it was listed may come later than the fetch. */
-	if (x->state == EXCHANGE_WAITS_FOR_AGENT && x->queued)
+	if (x->state == EXCHANGE_WAITS_FOR_AGENT && x->queued) {
+		exchange_withdraw(x);
 		list_to_classic(x);
+	}
 	if (is_fetched_again(x, from))
 		rewind_fetch(x);
 	if (x->state != EXCHANGE_WAITS_FOR_ACCEPT || !x->classic) {
@@ -177,8 +177,11 @@ is_from_holder(struct exchange *x, const struct address *from,
 	if (from->kind == ADDRESS_AGENT) {
 		/* Its call was quicker than the news that it has it. */
 		if (x->state == EXCHANGE_WAITS_FOR_AGENT &&
-		    !address_is(from, &x->former))
+		    !address_is(from, &x->former)) {
+			/* In case its place in the queue is another's. */
+			exchange_withdraw(x);
 			give_to_native(x, from);
+		}
 		return address_is(from, &x->agent);
 	}
 	if (from->kind != ADDRESS_CALL || !x->classic)
@@ -272,15 +275,21 @@ take_content(struct exchange *x, const struct frame *frame, struct buf *out,
 	uint64_t offset = frame->type == FRAME_HEAD ? 0 : frame->offset;
 	bool end = frame->flags & FRAME_FLAG_END;
 
-	x->active = ev_now(x->all->parts.loop);
+	uint64_t before = x->response.next;
+
 	*ready = frame->content;
-	if (stream_in_take_next(&x->response, offset, frame->content, end))
+	if (stream_in_take_next(&x->response, offset, frame->content, end)) {
+		if (frame->content.len > 0)
+			x->active = ev_now(x->all->parts.loop);
 		return true;
+	}
 	if (stream_in_take(&x->response, offset, frame->content, end, out) !=
 	    WIRE_OK) {
 		fail_agent(x, "The agent sent more than it was allowed to.");
 		return false;
 	}
+	if (x->response.next > before)
+		x->active = ev_now(x->all->parts.loop);
 	*ready = buf_span(out);
 	return true;
 }
@@ -408,9 +417,19 @@ static void
 take_window(struct exchange *x, const struct frame *frame)
 {
 	struct exchanges *all = x->all;
+	ev_tstamp now = ev_now(all->parts.loop);
+	bool resend = frame->flags & FRAME_FLAG_RESEND;
 
+	/* Asking again and again does not bring more. */
+	if (resend && frame->offset == x->resent_from &&
+	    now - x->resent_at < gap_seconds / 2)
+		resend = false;
+	if (resend) {
+		x->resent_from = frame->offset;
+		x->resent_at = now;
+	}
 	if (stream_out_window(&x->request, frame->offset, frame->limit,
-	    frame->flags & FRAME_FLAG_RESEND) != WIRE_OK) {
+	    resend) != WIRE_OK) {
 		fail_agent(x, "The agent confirmed what it was not sent.");
 		return;
 	}

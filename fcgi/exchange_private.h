@@ -21,8 +21,6 @@ enum {
 	/* Content that travels with the head; also what an agent takes before
 	 * its first WINDOW (PROTOCOL.md). */
 	EXCHANGE_INLINE_MAX = FRAME_DATA_MAX,
-	/* An agent may refuse, or be lost: a bound on trying others. */
-	EXCHANGE_HANDOUTS_MAX = 6,
 };
 
 struct exchange {
@@ -50,7 +48,6 @@ struct exchange {
 	struct held held;	/* waits for an agent's next call */
 	bool queued;		/* in the backend's queue, as far as we know */
 	bool classic;		/* its id was listed to a classic agent */
-	unsigned handouts;
 	unsigned deliveries;	/* hand-outs after which it may have been done */
 	struct address agent;	/* who has it: gets the request's frames */
 	struct address answerer; /* who sends the response */
@@ -66,6 +63,9 @@ struct exchange {
 	bool gap;		/* content is missing in the middle */
 
 	unsigned resends;	/* of OPEN */
+	bool paused;		/* refused by an agent: offered again soon */
+	uint64_t resent_from;	/* request content, the last time */
+	ev_tstamp resent_at;
 	ev_timer timer;		/* what it waits for takes too long */
 	ev_tstamp active;	/* last progress */
 	UT_hash_handle hh;
@@ -103,6 +103,9 @@ void exchange_send_content(struct exchange *x);
 /* Asks for the response's content again from where it is whole, and looks
  * after it until the gap is closed. */
 void exchange_ask_again(struct exchange *x);
+
+/* Takes it out of the backend's queue, if it may be there. */
+void exchange_withdraw(struct exchange *x);
 
 /* Gives it to agents (again). */
 void exchange_offer(struct exchange *x);

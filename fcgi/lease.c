@@ -208,6 +208,17 @@ leases_seen(struct leases *all, const unsigned char *instance)
 	lease->doubted = false;
 }
 
+void
+leases_store_up(struct leases *all)
+{
+	struct lease *lease, *next;
+
+	HASH_ITER(hh, all->by_instance, lease, next) {
+		lease->seen = ev_now(all->loop);
+		lease->doubted = false;
+	}
+}
+
 struct leases *
 leases_new(struct ev_loop *loop, struct store *store, long lease_ms,
     const struct lease_handler *handler)

@@ -41,6 +41,9 @@ void lease_join(struct leases *all, struct lease_item *item,
     const unsigned char *instance);
 void lease_leave(struct leases *all, struct lease_item *item);
 
+/* Redis was away, and with it the signs: everybody gets a new chance. */
+void leases_store_up(struct leases *all);
+
 /* The agent was heard of. */
 void leases_seen(struct leases *all, const unsigned char *instance);
 

@@ -19,6 +19,7 @@ enum {
 	ENVELOPE_MAX = 8 * 1024 * 1024,
 	WORKER_TEXT = WORKER_ID_LEN * 2,
 	HEARTBEAT_SECONDS = 3,
+	AMNESTY_SECONDS = 10,
 	FORGET_SECONDS = 60,	/* a dead worker's queued exchanges are known
 				 * for what they are for this long */
 	AGENT_MAIL_TTL_MS = 60000,
@@ -77,6 +78,7 @@ struct mailbox {
 	unsigned char id[WORKER_ID_LEN];
 	char id_text[WORKER_TEXT + 1];
 	struct peer *peers;
+	ev_tstamp amnesty_until;
 	size_t others;		/* workers alive beside this one */
 	bool looking;		/* a heartbeat is on its way */
 	ev_timer heartbeat;
@@ -496,9 +498,12 @@ learn_the_living(struct mailbox *m, const struct store_reply *reply)
 	unsigned char id[WORKER_ID_LEN];
 	size_t i = 0;
 
+	/* While Redis was away nobody could say that it is alive; those that
+	 * were get the time to say it. */
 	HASH_ITER(hh, m->peers, p, next) {
-		if (p->alive)
-			p->died = ev_now(m->loop);
+		if (!p->alive || ev_now(m->loop) < m->amnesty_until)
+			continue;
+		p->died = ev_now(m->loop);
 		p->alive = false;
 	}
 	m->others = 0;
@@ -599,6 +604,7 @@ mailbox_worker_may_live(const struct mailbox *m, const unsigned char *worker)
 void
 mailbox_store_up(struct mailbox *m)
 {
+	m->amnesty_until = ev_now(m->loop) + AMNESTY_SECONDS;
 	look(m);
 }
 

@@ -72,6 +72,9 @@ raise_descriptor_limit(struct settings *settings)
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return;
 	settings->max_connections = (long)limit.rlim_cur - OTHER_DESCRIPTORS;
+	if (settings->max_connections < 16)
+		fatal("only %llu descriptors are allowed (ulimit -n)",
+		    (unsigned long long)limit.rlim_cur);
 	log_warn(NULL, "only %llu descriptors are allowed: --max-connections "
 	    "is lowered to %ld", (unsigned long long)limit.rlim_cur,
 	    settings->max_connections);

@@ -16,6 +16,7 @@ struct params {
 	const char *host, *server_name, *server_port;
 	const char *content_type, *content_length, *transfer_encoding;
 	const char *remote_addr, *forwarded_for, *via, *connection;
+	const char *auth_type;
 };
 
 #define WANTED(name, member) \
@@ -40,6 +41,7 @@ static const struct wanted {
 	WANTED("HTTP_X_FORWARDED_FOR", forwarded_for),
 	WANTED("HTTP_VIA", via),
 	WANTED("HTTP_CONNECTION", connection),
+	WANTED("AUTH_TYPE", auth_type),
 };
 
 static void
@@ -128,6 +130,20 @@ is_connection_option(const char *connection, struct span name)
 	return false;
 }
 
+/* The web server's own login: it logged the client in with these credentials,
+ * which are not for the backend to see. */
+static bool
+is_own_login(const struct params *p, struct span name, struct span value)
+{
+	size_t len;
+
+	if (p->auth_type == NULL || (len = strlen(p->auth_type)) == 0 ||
+	    !span_is(name, span_str("AUTHORIZATION")))
+		return false;
+	return value.len > len && value.data[len] == ' ' &&
+	    span_is_nocase(span_of(value.data, len), span_str(p->auth_type));
+}
+
 static bool
 passes(const struct params *p, struct span name)
 {
@@ -192,7 +208,7 @@ append_passing(struct buf *out, char *const *env, const struct params *p,
 		    (size_t)(equals - *env - 5));
 		struct span value = span_trim(span_str(equals + 1));
 
-		if (!passes(p, name))
+		if (!passes(p, name) || is_own_login(p, name, value))
 			continue;
 		if (!field_name_is_valid(name) || !field_value_is_valid(value))
 			return WIRE_MALFORMED;

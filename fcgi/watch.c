@@ -58,6 +58,10 @@ put_back(struct watch *w, const struct store_reply *reply, size_t from)
 	for (size_t i = reply->count; i-- > from; )
 		argv[argc++] = reply->element[i].string;
 	store_command(w->all->store, NULL, NULL, argc, argv);
+	struct span expire[] = { span_str("PEXPIRE"),
+	    store_key_span(&w->list), span_str("60000") };
+
+	store_command(w->all->store, NULL, NULL, 3, expire);
 	watch_tell(w, span_str(""));
 }
 
@@ -119,6 +123,10 @@ subscribed(void *arg, const struct store_reply *reply)
 	struct watch *w = arg;
 
 	w->replies--;
+	if (reply->kind == STORE_ERROR)
+		log_error(NULL, "Redis refused a subscription, so nothing "
+		    "will be taken from its list: %.*s",
+		    (int)reply->string.len, reply->string.data);
 	if (!w->doomed && reply->kind != STORE_LOST &&
 	    reply->kind != STORE_ERROR) {
 		w->subscribed = true;

@@ -132,6 +132,21 @@ Test(request_head, believes_no_identity_from_a_client)
 	    "GET / HTTP/1.1\r\nHost: h\r\n" TAIL);
 }
 
+Test(request_head, keeps_the_web_servers_own_login_from_backends)
+{
+	expect(PARAMS(GET, "REQUEST_URI=/", "AUTH_TYPE=Basic",
+	    "HTTP_AUTHORIZATION=basic YTpi"),
+	    "GET / HTTP/1.1\r\nHost: h\r\n" TAIL);
+	/* Another scheme, or no login here: it is the backend's. */
+	expect(PARAMS(GET, "REQUEST_URI=/", "AUTH_TYPE=Basic",
+	    "HTTP_AUTHORIZATION=Bearer t"),
+	    "GET / HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer t\r\n"
+	    TAIL);
+	expect(PARAMS(GET, "REQUEST_URI=/", "HTTP_AUTHORIZATION=Basic YTpi"),
+	    "GET / HTTP/1.1\r\nHost: h\r\nAuthorization: Basic YTpi\r\n"
+	    TAIL);
+}
+
 Test(request_head, appends_to_x_forwarded_for)
 {
 	expect(PARAMS(GET, "REQUEST_URI=/", "REMOTE_ADDR=10.0.0.1",
