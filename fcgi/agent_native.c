@@ -381,7 +381,10 @@ go_on(struct native_call *c)
 	}
 	c->session->called = ev_now(c->all->parts->loop);
 	outbox_to_call(c->session, c);
-	if (c->wants_park && !c->all->draining && !c->session->leaving) {
+	/* Who leaves has exchanges in hand all the same: their windows need
+	 * a parked call. */
+	if (c->wants_park && !c->all->draining &&
+	    (!c->session->leaving || c->waiter.capacity == 0)) {
 		park(c);
 		if (buf_len(&c->answer) > 0)
 			mark_dirty(c);
