@@ -99,7 +99,6 @@ plan_of(unsigned id)
 	p.down = any_size(&random);
 	dice = (unsigned)relay_random(&random);
 	p.is_post = dice & 1;
-	p.up_chunked = dice & 2;
 	p.down_chunked = dice & 4;
 	if (id < 3) {		/* the largest is among few, too */
 		p.is_post = id != 1;
@@ -108,6 +107,7 @@ plan_of(unsigned id)
 	}
 	if (!p.is_post)
 		p.up = 0;
+	p.up_chunked = p.is_post && dice & 2;
 	return p;
 }
 
@@ -220,7 +220,7 @@ connect_client(const struct trial *t)
 static bool
 send_request(struct client *c, const struct plan *p)
 {
-	bool chunked = p->is_post && p->up_chunked, sent;
+	bool chunked = p->up_chunked, sent;
 	char piece[PIECE];
 
 	sent = client_printf(c, "%s /loss/%u HTTP/1.1\r\nHost: proxy.test\r\n"

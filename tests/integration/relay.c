@@ -25,7 +25,8 @@ enum {
 	HEAD_MAX = 65536,
 	FIELDS_MAX = 100,
 	PIECE = 65536,
-	DELAY_MAX_MS = 300,
+	DELAY_MS = 100,		/* mostly less */
+	DELAY_MAX_MS = 2500,	/* more than anybody waits for an ACCEPT */
 };
 
 struct relay {
@@ -108,6 +109,12 @@ strikes(struct relay *r, enum relay_fault fault)
 		r->struck[fault]++;
 	pthread_mutex_unlock(&r->lock);
 	return does;
+}
+
+static unsigned
+any_delay_ms(struct relay *r)
+{
+	return any(r, any(r, 4) == 0 ? DELAY_MAX_MS : DELAY_MS);
 }
 
 static void
@@ -258,7 +265,7 @@ send_copy(struct relay *r, const struct buf *call)
 	if (copy == NULL)
 		abort();
 	copy->relay = r;
-	copy->delay_ms = any(r, 2) == 0 ? 0 : any(r, DELAY_MAX_MS);
+	copy->delay_ms = any(r, 2) == 0 ? 0 : any_delay_ms(r);
 	buf_init(&copy->call, MESSAGE_MAX);
 	if (buf_append_span(&copy->call, buf_span(call)) != 0)
 		abort();
@@ -278,7 +285,7 @@ pass_call(struct pair *p)
 	if (strikes(r, RELAY_REPEAT_CALL))
 		send_copy(r, &p->call);
 	if (strikes(r, RELAY_DELAY_CALL))
-		wait_ms(any(r, DELAY_MAX_MS));
+		wait_ms(any_delay_ms(r));
 	if (strikes(r, RELAY_LOSE_CALL))
 		return false;
 	if (p->server_fd < 0 &&
@@ -302,7 +309,7 @@ pass_answer(struct pair *p)
 		return false;
 	len = buf_len(&p->answer);
 	if (strikes(r, RELAY_DELAY_ANSWER))
-		wait_ms(any(r, DELAY_MAX_MS));
+		wait_ms(any_delay_ms(r));
 	if (strikes(r, RELAY_LOSE_ANSWER))
 		return false;
 	if (strikes(r, RELAY_CUT_ANSWER)) {
