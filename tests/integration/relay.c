@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/buf.h"
@@ -53,7 +52,7 @@ struct pair {
 struct copy {
 	struct relay *relay;
 	struct buf call;
-	unsigned delay_ms;
+	bool is_late;
 };
 
 const char *
@@ -117,12 +116,19 @@ any_delay_ms(struct relay *r)
 	return any(r, any(r, 4) == 0 ? DELAY_MAX_MS : DELAY_MS);
 }
 
+/* Not on when all has become calm: the end of a test waits for nobody. */
 static void
-wait_ms(unsigned ms)
+delay(struct relay *r)
 {
-	struct timespec t = { ms / 1000, (long)(ms % 1000) * 1000000 };
+	long long end = now_ms() + any_delay_ms(r);
+	bool is_calm;
 
-	nanosleep(&t, NULL);
+	do {
+		harness_pause();
+		pthread_mutex_lock(&r->lock);
+		is_calm = r->is_calm;
+		pthread_mutex_unlock(&r->lock);
+	} while (!is_calm && now_ms() < end);
 }
 
 /* --- messages --- */
@@ -233,7 +239,8 @@ copy_main(void *arg)
 	struct buf answer;
 	int fd;
 
-	wait_ms(copy->delay_ms);
+	if (copy->is_late)
+		delay(copy->relay);
 	fd = connect_to(copy->relay->server_port);
 	buf_init(&answer, MESSAGE_MAX);
 	if (fd >= 0) {
@@ -265,7 +272,7 @@ send_copy(struct relay *r, const struct buf *call)
 	if (copy == NULL)
 		abort();
 	copy->relay = r;
-	copy->delay_ms = any(r, 2) == 0 ? 0 : any_delay_ms(r);
+	copy->is_late = any(r, 2) == 0;
 	buf_init(&copy->call, MESSAGE_MAX);
 	if (buf_append_span(&copy->call, buf_span(call)) != 0)
 		abort();
@@ -285,7 +292,7 @@ pass_call(struct pair *p)
 	if (strikes(r, RELAY_REPEAT_CALL))
 		send_copy(r, &p->call);
 	if (strikes(r, RELAY_DELAY_CALL))
-		wait_ms(any_delay_ms(r));
+		delay(r);
 	if (strikes(r, RELAY_LOSE_CALL))
 		return false;
 	if (p->server_fd < 0 &&
@@ -309,7 +316,7 @@ pass_answer(struct pair *p)
 		return false;
 	len = buf_len(&p->answer);
 	if (strikes(r, RELAY_DELAY_ANSWER))
-		wait_ms(any_delay_ms(r));
+		delay(r);
 	if (strikes(r, RELAY_LOSE_ANSWER))
 		return false;
 	if (strikes(r, RELAY_CUT_ANSWER)) {
