@@ -621,6 +621,12 @@ store_is_up(const struct store *s)
 	return s->up;
 }
 
+bool
+store_is_quiet(const struct store *s)
+{
+	return !s->up || s->conn[CONN_COMMANDS].waiters.count == 0;
+}
+
 const char *
 store_why_down(const struct store *s)
 {

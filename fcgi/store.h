@@ -60,6 +60,9 @@ struct store *store_new(struct ev_loop *loop, const struct store_settings *s,
 void store_free(struct store *s);
 bool store_is_up(const struct store *s);
 
+/* Has Redis answered all commands, or is it away? */
+bool store_is_quiet(const struct store *s);
+
 /* Why the store is not up: the latest reason, "" while it is up. */
 const char *store_why_down(const struct store *s);
 

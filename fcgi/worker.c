@@ -318,8 +318,10 @@ on_drain_check(struct ev_loop *loop, ev_timer *timer, int events)
 	struct worker *w = timer->data;
 
 	(void)events;
+	/* What an LPOP on its way brings belongs to another worker now. */
 	if (responder_calls(w->responder) == 0 &&
-	    responder_connections(w->responder) == 0)
+	    responder_connections(w->responder) == 0 &&
+	    store_is_quiet(w->parts.store))
 		ev_break(loop, EVBREAK_ALL);
 }
 
