@@ -74,6 +74,38 @@ unix_socket_answers(const char *path)
 	return answers;
 }
 
+/* deploy/redis/redis.conf, but that its default user may do everything: the
+ * tests look into Redis and disturb it.  The programs log in as the user with
+ * the least rights, whose password stays the one that is there to be changed. */
+static char *
+write_redis_config(void)
+{
+	char *path = harness_path("redis.conf");
+	FILE *in = fopen(harness_source("deploy/redis/redis.conf"), "r");
+	FILE *out = fopen(path, "w");
+	FILE *password = fopen(harness_path("redis.password"), "w");
+	char line[8192];
+
+	check(in != NULL && out != NULL && password != NULL,
+	    "deploy/redis/redis.conf: %s", strerror(errno));
+	while (fgets(line, sizeof(line), in) != NULL)
+		fputs(strcmp(line, "user default off\n") == 0 ?
+		    "user default on nopass ~* &* +@all\n" : line, out);
+	fputs("change-me\n", password);
+	check(fclose(in) == 0 && fclose(out) == 0 && fclose(password) == 0,
+	    "redis.conf: %s", strerror(errno));
+	return path;
+}
+
+static void
+add_redis_arguments(struct stack *s, struct process *p)
+{
+	process_arg(p, "--redis=unix:%s", s->redis_socket);
+	process_arg(p, "--redis-user=inverting-proxy");
+	process_arg(p, "--redis-password-file=%s",
+	    harness_path("redis.password"));
+}
+
 void
 stack_start_redis(struct stack *s)
 {
@@ -82,6 +114,7 @@ stack_start_redis(struct stack *s)
 	if (p == NULL) {
 		p = s->redis = process_new("redis");
 		process_arg(p, "redis-server");
+		process_arg(p, "%s", write_redis_config());
 		process_arg(p, "--port");
 		process_arg(p, "0");
 		process_arg(p, "--unixsocket");
@@ -127,7 +160,7 @@ worker_new(struct stack *s, const char *name)
 		/* The web server may run as somebody else. */
 		process_arg(p, "--socket-mode=0666");
 	}
-	process_arg(p, "--redis=unix:%s", s->redis_socket);
+	add_redis_arguments(s, p);
 	process_arg(p, "--workers=%d", s->workers == 0 ? 1 : s->workers);
 	process_arg(p, "--drain-timeout=1s");
 	process_arg(p, "--log-level=debug");
@@ -279,7 +312,7 @@ stack_admin(struct stack *s, size_t argc, const char *const *argv)
 	size_t len;
 
 	process_arg(p, "%s", harness_program("inverting-proxy-admin"));
-	process_arg(p, "--redis=unix:%s", s->redis_socket);
+	add_redis_arguments(s, p);
 	for (size_t i = 0; i < argc; i++)
 		process_arg(p, "%s", argv[i]);
 	text = process_run(p);
