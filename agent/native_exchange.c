@@ -407,8 +407,29 @@ native_fill_call(struct native *n, struct native_call *call)
 		ev_timer_stop(n->agent->loop, &n->press);
 }
 
-/* An exchange is over when its end is confirmed, and the head before it: when
- * that is late the proxy may ask for the content again. */
+/* The newest call older than `call`, not confirmed yet, that may hold some of
+ * the exchange's response; NULL when there is none. */
+static struct native_call *
+call_before(const struct native_exchange *nx, const struct native_call *call)
+{
+	const struct native *n = nx->native;
+	struct native_call *other, *found = NULL;
+
+	for (int list = 0; list < 2; list++) {
+		other = list == 0 ? TAILQ_FIRST(&n->calls) :
+		    TAILQ_FIRST(&n->waiting);
+		for (; other != NULL; other = TAILQ_NEXT(other, link))
+			if (other->has_frames &&
+			    other->number >= nx->head_call &&
+			    other->number < call->number &&
+			    (found == NULL || other->number > found->number))
+				found = other;
+	}
+	return found;
+}
+
+/* Not over before all its calls are, also those that failed and go again: of
+ * what is late the proxy may ask for the content again. */
 void
 native_call_confirmed(struct native_call *call)
 {
@@ -416,10 +437,7 @@ native_call_confirmed(struct native_call *call)
 	struct native_call *other;
 
 	while ((nx = LIST_FIRST(&call->finals)) != NULL) {
-		TAILQ_FOREACH(other, &call->native->calls, link)
-			if (other->number == nx->head_call)
-				break;
-		if (other != NULL)
+		if ((other = call_before(nx, call)) != NULL)
 			set_final(nx, other);
 		else
 			native_exchange_free(nx);
