@@ -354,7 +354,9 @@ park(struct native_call *c)
 	if (c->in_flight > 0 && busy < seconds)
 		seconds = busy;
 	c->is_parked = true;
-	TAILQ_INSERT_TAIL(&c->session->parked, c, session_link);
+	/* The newest gets what comes: an older one may have nobody left at its
+	 * other end, which the web server does not tell. */
+	TAILQ_INSERT_HEAD(&c->session->parked, c, session_link);
 	ev_timer_set(&c->timer, seconds, 0.);
 	ev_timer_start(parts->loop, &c->timer);
 	if (buf_len(&c->answer) >= ANSWER_SOFT_MAX)
