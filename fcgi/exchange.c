@@ -528,8 +528,10 @@ repeat_open(struct exchange *x)
 	x->resends++;
 	mailbox_send(x->all->parts.mailbox, &x->agent, &self,
 	    span_of(NULL, 0), exchange_encode_open(x, NULL), NULL, NULL);
+	/* Often enough within the lease: an agent that knows of nothing in its
+	 * hands calls seldom, and an OPEN is what makes it call. */
 	exchange_set_timer(x, accept_wait_seconds *
-	    (x->resends < 4 ? 1 << x->resends : 8));
+	    (x->resends > 1 ? 2 : 1));
 }
 
 static void
