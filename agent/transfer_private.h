@@ -1,0 +1,75 @@
+/* transfer_private.h - between the files of the door to libcurl: transfer.c
+ * (one request with its response), transfer_engine.c (the event loop) and
+ * transfer_peer.c (the other end, and what is kept for it). */
+#ifndef AGENT_TRANSFER_PRIVATE_H
+#define AGENT_TRANSFER_PRIVATE_H
+
+#include <curl/curl.h>
+
+#include "agent/transfer.h"
+
+struct transfer_engine {
+	struct ev_loop *loop;
+	CURLM *multi;
+	ev_timer timer;
+	bool is_due;			/* libcurl wants to run now */
+	bool has_finished;		/* finished ones may be waiting */
+	struct transfer *queue, **queue_end;
+	struct transfer_watch *spare;
+};
+
+struct transfer_peer {
+	struct transfer_engine *engine;
+	struct transfer_peer_settings settings;	/* strings owned */
+	CURLU *url;			/* read once, for all requests */
+	struct transfer *idle;
+	size_t idle_count;
+};
+
+struct transfer {
+	struct transfer_peer *peer;
+	CURL *easy;
+	const struct transfer_handler *handler;	/* NULL: aborted */
+	void *arg;
+	struct transfer *next;		/* in the queue, or among the idle */
+	bool is_queued, is_added;
+	bool receive_paused, send_paused;
+	bool receive_wanted, send_wanted;	/* to be resumed */
+	bool kill_connection;
+	bool server_closed;		/* before it had all of the request */
+	bool may_repeat;
+	bool head_done;
+	unsigned attempts;
+	int status;
+	size_t sent;
+	struct buf head;
+	struct buf text;		/* of the lines and the target */
+	struct curl_slist *lines;
+	size_t lines_cap;
+	ev_timer deadline;
+	bool deadline_is_total;		/* to the end, not only to the head */
+	bool timed_out;
+	const char *reason;		/* of ours for breaking it off */
+	char error[CURL_ERROR_SIZE];
+};
+
+/* --- transfer.c --- */
+
+/* Sets what libcurl calls for t. */
+bool transfer_set_callbacks(struct transfer *t);
+
+/* --- transfer_engine.c --- */
+
+/* What is wished of t is carried out at the end of this loop turn, or of the
+ * next one while the queue is worked off. */
+void transfer_enqueue(struct transfer *t);
+
+/* --- transfer_peer.c --- */
+
+/* An idle one, or a new one.  Memory running out is fatal. */
+struct transfer *transfer_take(struct transfer_peer *peer);
+
+/* Back among the idle, for the next request to this peer. */
+void transfer_recycle(struct transfer *t);
+
+#endif
