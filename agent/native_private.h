@@ -1,6 +1,7 @@
-/* native_private.h - what the two halves of the native protocol share:
- * native.c makes the calls, native_exchange.c has the exchanges that their
- * frames are about. */
+/* native_private.h - what the files of the native protocol share: native.c
+ * decides when to call, native_call.c makes the calls, native_exchange.c has
+ * the exchanges that their frames are about, native_send.c and
+ * native_receive.c the frames. */
 #ifndef AGENT_NATIVE_PRIVATE_H
 #define AGENT_NATIVE_PRIVATE_H
 
@@ -18,6 +19,7 @@
 #include "common/stream.h"
 
 enum {
+	NATIVE_PARKED_MAX = 2,	/* calls */
 	/* Content on its way to a backend, of one exchange. */
 	NATIVE_REQUEST_WINDOW = 512 * 1024,
 	/* Content kept of a response until the proxy has confirmed it. */
@@ -25,6 +27,9 @@ enum {
 	/* A call is full with this much. */
 	NATIVE_CALL_FULL = 1024 * 1024,
 };
+
+/* After this long without news one side asks the other. */
+#define NATIVE_PATIENCE_S 1.
 
 struct native_exchange {
 	struct exchange x;		/* first */
@@ -121,21 +126,39 @@ struct native {
 	struct recent *taken;
 };
 
+/* --- native.c --- */
+
+/* From now on; one that runs is stopped. */
+void native_start_timer(struct native *n, ev_timer *timer, double seconds);
+
+/* --- native_call.c --- */
+
+/* What one more parked call may bring: a part of what is left, so that there
+ * is something for the next one and for other sessions. */
+unsigned native_capacity(const struct native *n);
+
+/* A new agent, as far as the proxy can tell. */
+void native_begin_instance(struct native *n);
+
+/* Makes a call with what frames there are.  park: it is held until there is
+ * something to say. */
+void native_call_open(struct native *n, bool park);
+
+/* Sends what is in the call's body (again). */
+void native_call_send(struct native_call *call, bool park);
+
+/* Ends every call and every exchange; why is for the log. */
+void native_drop_all(struct native *n, const char *why);
+
 /* --- native_exchange.c --- */
+
+/* Encoding into a buffer of ours can only fail for want of memory. */
+void native_must(int error);
 
 void native_exchanges_init(struct native *n);
 
 /* All at once, without a word. */
 void native_exchanges_clear(struct native *n, const char *why);
-
-/* A frame about an exchange. */
-void native_take_frame(struct native *n, const struct frame *frame);
-
-/* Appends frames to the call until it is full. */
-void native_fill_call(struct native *n, struct native_call *call);
-
-/* The call was answered: what ended in it is over. */
-void native_call_confirmed(struct native_call *call);
 
 /* Heads that have waited long enough for their content go. */
 void native_release(struct native *n);
@@ -145,5 +168,43 @@ void native_ask_again(struct native *n);
 
 /* Waits that have lasted too long.  Called now and then. */
 void native_exchanges_tick(struct native *n, ev_tstamp now);
+
+/* In the table from here on; limit is how far its response may go. */
+struct native_exchange *native_exchange_new(struct native *n,
+    const struct exchange_id *id, uint64_t limit);
+void native_exchange_free(struct native_exchange *nx);
+struct native_exchange *native_exchange_find(struct native *n,
+    const struct exchange_id *id);
+
+/* Has it response content that is not in a call yet? */
+bool native_exchange_has_content(const struct native_exchange *nx);
+
+/* Into the queue, if it has a frame to send now. */
+void native_exchange_enqueue(struct native_exchange *nx);
+
+/* The proxy is to hear that we have it; it will. */
+void native_exchange_need_accept(struct native_exchange *nx);
+void native_exchange_accepted(struct native_exchange *nx);
+
+/* Ends it at the proxy, once the content before has gone. */
+void native_exchange_set_reset(struct native_exchange *nx,
+    enum frame_reset code, const char *text);
+
+/* Its last frame is in this call; NULL: in none (any more). */
+void native_exchange_set_final(struct native_exchange *nx,
+    struct native_call *call);
+
+/* --- native_send.c --- */
+
+/* Appends frames to the call until it is full. */
+void native_fill_call(struct native *n, struct native_call *call);
+
+/* The call was answered: what ended in it is over. */
+void native_call_confirmed(struct native_call *call);
+
+/* --- native_receive.c --- */
+
+/* A frame about an exchange. */
+void native_take_frame(struct native *n, const struct frame *frame);
 
 #endif

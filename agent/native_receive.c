@@ -1,0 +1,197 @@
+/* native_receive.c - the native protocol: frames from the proxy. */
+#include "config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/native_private.h"
+#include "common/log.h"
+
+static const struct backend *
+find_backend(const struct native *n, struct span id)
+{
+	for (size_t i = 0; i < n->backend_count; i++)
+		if (span_is(id, span_str(n->backends[i]->id)))
+			return n->backends[i];
+	return NULL;
+}
+
+/* An exchange that is not begun at all. */
+static void
+decline(struct native *n, const struct exchange_id *id, enum frame_reset code,
+    const char *text)
+{
+	struct frame frame = { .type = FRAME_RESET, .id = *id, .code = code,
+		.text = span_str(text) };
+	char id_text[EXCHANGE_ID_TEXT + 1];
+
+	exchange_id_text(id, id_text);
+	log_info(id_text, "not taken: %s", text);
+	native_must(frame_encode(&n->loose, &frame));
+}
+
+/* An exchange that is over, of which the proxy misses something. */
+static void
+lose(struct native *n, const struct exchange_id *id)
+{
+	struct frame frame = { .type = FRAME_RESET, .id = *id,
+		.code = FRAME_RESET_BROKEN,
+		.text = span_str("the agent has it no more") };
+	char id_text[EXCHANGE_ID_TEXT + 1];
+
+	exchange_id_text(id, id_text);
+	log_debug(id_text, "asked for again after its end");
+	native_must(frame_encode(&n->loose, &frame));
+}
+
+static int
+take_content(struct native_exchange *nx, const struct frame *frame)
+{
+	uint64_t before = nx->in.next;
+	int r;
+
+	r = stream_in_take(&nx->in, frame->offset, frame->content,
+	    frame->flags & FRAME_FLAG_END, &nx->x.request);
+	if (r != 0)
+		return r;
+	if (nx->in.next > before) {
+		nx->in_at = ev_now(nx->native->agent->loop);
+		nx->patience = NATIVE_PATIENCE_S;
+	}
+	if (!stream_in_has_gap(&nx->in))
+		nx->gap_at = 0.;
+	else if (nx->gap_at <= 0.)
+		nx->gap_at = ev_now(nx->native->agent->loop);
+	exchange_request_arrived(&nx->x, stream_in_is_complete(&nx->in));
+	return 0;
+}
+
+static void
+begin(struct native *n, const struct frame *frame,
+    const struct backend *backend)
+{
+	struct native_exchange *nx = native_exchange_new(n, &frame->id,
+	    frame->limit);
+	int r;
+
+	recent_add(n->taken, span_of(&frame->id, sizeof(frame->id)));
+	if ((r = exchange_begin(&nx->x, backend, frame->user, frame->head,
+	    (long)frame->deadline_ms)) == 0)
+		r = take_content(nx, frame);
+	if (r != 0) {
+		native_exchange_free(nx);
+		decline(n, &frame->id, FRAME_RESET_BROKEN,
+		    "the request can't be forwarded: it is malformed");
+		return;
+	}
+	native_exchange_need_accept(nx);
+	if (!stream_in_is_complete(&nx->in) &&
+	    nx->x.request_framing.kind != HTTP1_FRAMING_NONE) {
+		nx->needs_window = true;
+		native_exchange_enqueue(nx);
+	}
+}
+
+static void
+take_open(struct native *n, const struct frame *frame)
+{
+	struct native_exchange *nx = native_exchange_find(n, &frame->id);
+	const struct backend *backend = find_backend(n, frame->backend);
+
+	if (nx != NULL) {
+		/* Our ACCEPT may be lost. */
+		native_exchange_need_accept(nx);
+	} else if (recent_has(n->taken, span_of(&frame->id,
+	    sizeof(frame->id)))) {
+		return;
+	} else if (n->agent->is_draining) {
+		decline(n, &frame->id, FRAME_RESET_NOT_STARTED,
+		    "the agent is ending");
+	} else if (backend == NULL || !backend->is_healthy) {
+		decline(n, &frame->id, FRAME_RESET_NOT_STARTED,
+		    "the backend is not well");
+	} else if (agent_room(n->agent) == 0) {
+		decline(n, &frame->id, FRAME_RESET_NOT_STARTED,
+		    "the agent has enough to do");
+	} else {
+		begin(n, frame, backend);
+	}
+}
+
+static void
+take_data(struct native_exchange *nx, const struct frame *frame)
+{
+	int r;
+
+	if (nx->is_final || nx->x.state == EXCHANGE_OVER)
+		return;
+	if ((r = take_content(nx, frame)) != 0) {
+		log_warn(nx->id_text, "request content from the proxy: %s",
+		    wire_strerror(r));
+		exchange_cancel(&nx->x, "request content breaks a rule");
+		native_exchange_set_reset(nx, FRAME_RESET_BROKEN,
+		    "request content breaks a rule");
+		return;
+	}
+	/* Without content it is a question. */
+	if (frame->content.len == 0 && !(frame->flags & FRAME_FLAG_END)) {
+		nx->needs_window = true;
+		native_exchange_enqueue(nx);
+	}
+}
+
+static void
+take_window(struct native_exchange *nx, const struct frame *frame)
+{
+	if (stream_out_window(&nx->out, frame->offset, frame->limit,
+	    frame->flags & FRAME_FLAG_RESEND) != 0) {
+		log_debug(nx->id_text, "a window that can't be");
+		return;
+	}
+	nx->out_at = ev_now(nx->native->agent->loop);
+	/* Its end may have to be sent again. */
+	if (nx->final_call != NULL && nx->out.ended && !nx->out.end_sent)
+		native_exchange_set_final(nx, NULL);
+	exchange_resume(&nx->x);
+	native_exchange_enqueue(nx);
+}
+
+static void
+take_reset(struct native_exchange *nx, const struct frame *frame)
+{
+	char why[200];
+
+	if (frame->code == FRAME_RESET_CANCELLED)
+		(void)strcpy(why, "the client has left");
+	else
+		(void)snprintf(why, sizeof(why), "the proxy ended it: %s%s"
+		    "%.*s", frame_reset_name(frame->code),
+		    frame->text.len > 0 ? ", " : "",
+		    (int)(frame->text.len > 100 ? 100 : frame->text.len),
+		    frame->text.len > 0 ? frame->text.data : "");
+	exchange_cancel(&nx->x, why);
+	native_exchange_free(nx);
+}
+
+void
+native_take_frame(struct native *n, const struct frame *frame)
+{
+	struct native_exchange *nx;
+
+	if (frame->type == FRAME_OPEN) {
+		take_open(n, frame);
+		return;
+	}
+	if ((nx = native_exchange_find(n, &frame->id)) == NULL) {
+		if (frame->type == FRAME_WINDOW &&
+		    frame->flags & FRAME_FLAG_RESEND)
+			lose(n, &frame->id);
+		return;
+	}
+	if (frame->type == FRAME_DATA)
+		take_data(nx, frame);
+	else if (frame->type == FRAME_WINDOW)
+		take_window(nx, frame);
+	else if (frame->type == FRAME_RESET)
+		take_reset(nx, frame);
+}
