@@ -1,6 +1,7 @@
 /* exchange.c - the life of an exchange: its client, its content, its deadlines
- * and its ends.  What agents send is in exchange_agent.c.  No Redis and no
- * FastCGI of its own: hand_out, mailbox and responder do that. */
+ * and its ends.  How it finds an agent is in exchange_offer.c, what agents
+ * send in exchange_agent.c.  No Redis and no FastCGI of its own: hand_out,
+ * mailbox and responder do that. */
 #include "config.h"
 
 #include <errno.h>
@@ -23,7 +24,6 @@ enum {
  * whole; and for an ACCEPT before OPEN is repeated. */
 static const double inline_wait_seconds = 0.01;
 static const double accept_wait_seconds = 1.0;
-static const double refused_pause_seconds = 0.25;
 
 static void exchange_end(struct exchange *x);
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events);
@@ -169,189 +169,7 @@ exchange_send_content(struct exchange *x)
 		x->active = ev_now(x->all->parts.loop);
 }
 
-/* --- handing out --- */
-
-/* An exchange that may be gone when Redis answers. */
-struct pending {
-	struct exchanges *all;
-	struct exchange_id id;
-};
-
-static struct pending *
-pending_new(const struct exchange *x)
-{
-	struct pending *p = malloc(sizeof *p);
-
-	if (p == NULL)
-		fatal("exchange: out of memory");
-	*p = (struct pending){ x->all, x->id };
-	return p;
-}
-
-static struct exchange *
-pending_take(struct pending *p)
-{
-	struct exchange *x = exchange_find(p->all, &p->id);
-
-	free(p);
-	return x;
-}
-
-static void
-queued(void *arg, const struct store_reply *reply)
-{
-	struct exchange *x = pending_take(arg);
-
-	if (x == NULL || x->state != EXCHANGE_WAITS_FOR_AGENT)
-		return;
-	if (reply->kind == STORE_INTEGER && reply->integer > 0)
-		return;
-	x->queued = false;
-	if (reply->kind == STORE_INTEGER &&
-	    reply->integer == HAND_OUT_UNATTENDED)
-		exchange_fail(x, 503, "No agent of this backend has been "
-		    "seen lately.");
-	else if (reply->kind == STORE_INTEGER)
-		exchange_fail(x, 503, "Too many requests already wait for "
-		    "this backend.");
-	else {
-		if (reply->kind == STORE_ERROR)
-			log_error(x->id_text, "Redis refused to queue: %.*s",
-			    (int)reply->string.len, reply->string.data);
-		exchange_fail(x, 503, "The proxy's store is not available.");
-	}
-}
-
-void
-exchange_withdraw(struct exchange *x)
-{
-	if (!x->queued)
-		return;
-	x->queued = false;
-	hand_out_withdraw(x->all->parts.hand_out, span_str(x->backend),
-	    exchange_encode_open(x, NULL), NULL, NULL);
-}
-
-static void
-queue(struct exchange *x)
-{
-	struct exchanges_parts *parts = &x->all->parts;
-
-	x->queued = true;
-	hand_out_queue(parts->hand_out, span_str(x->backend),
-	    exchange_encode_open(x, NULL), queued, pending_new(x));
-}
-
-static struct exchange *
-held_exchange(struct held *held)
-{
-	return (struct exchange *)(void *)((char *)held -
-	    offsetof(struct exchange, held));
-}
-
-static void
-held_offer(struct held *held)
-{
-	exchange_offer(held_exchange(held));
-}
-
-static void
-held_give_up(struct held *held)
-{
-	queue(held_exchange(held));
-}
-
-void
-exchange_offer(struct exchange *x)
-{
-	struct exchanges_parts *parts = &x->all->parts;
-	double left = x->began + (double)parts->settings->queue_timeout_ms /
-	    1000 - ev_now(parts->loop);
-	struct frame open;
-	struct span encoded;
-
-	x->paused = false;
-	if (x->state != EXCHANGE_WAITS_FOR_AGENT)
-		exchange_set_state(x, EXCHANGE_WAITS_FOR_AGENT);
-	exchange_set_timer(x, left > 0 ? left : 0);
-	/* An agent that waits here could be given it, but could do no other
-	 * call without Redis. */
-	if (!store_is_up(parts->store)) {
-		exchange_fail(x, 503, "The proxy's store is not available.");
-		return;
-	}
-	encoded = exchange_encode_open(x, &open);
-	if (hand_out_offer(parts->hand_out, open.backend, encoded, &open))
-		return;
-	x->held.offer = held_offer;
-	x->held.give_up = held_give_up;
-	if (!hand_out_hold(parts->hand_out, &x->held, open.backend))
-		queue(x);
-}
-
-/* Content has come as far as is waited for: the exchange is ready. */
-static void
-open_exchange(struct exchange *x)
-{
-	size_t kept = buf_len(&x->request.kept);
-
-	x->inline_len = kept < EXCHANGE_INLINE_MAX ? kept :
-	    EXCHANGE_INLINE_MAX;
-	x->inline_end = x->request.ended && x->inline_len == kept;
-	exchange_offer(x);
-}
-
-/* As before the first hand-out: all content is still kept. */
-static void
-rewind_request(struct exchange *x)
-{
-	x->request.next = 0;
-	x->request.limit = EXCHANGE_INLINE_MAX;
-	x->request.end_sent = false;
-	x->agent = (struct address){ .kind = ADDRESS_NONE };
-	x->answerer = x->agent;
-	x->classic = false;
-	x->resends = 0;
-	stream_in_clear(&x->response);
-	stream_in_init(&x->response,
-	    (uint64_t)x->all->parts.settings->window);
-	buf_clear(&x->early);
-}
-
-void
-exchange_agent_lost(struct exchange *x, bool not_started, const char *why)
-{
-	bool again = not_started || (x->is_idempotent && x->deliveries < 2);
-
-	lease_leave(x->all->leases, &x->lease);
-	if (x->state == EXCHANGE_ANSWERS) {
-		exchange_break_off(x, why);
-		return;
-	}
-	/* A request whose content has been let go can't be sent again. */
-	if (!again || x->request.base > 0) {
-		exchange_send_reset(x, FRAME_RESET_UNKNOWN);
-		exchange_fail(x, 502, why);
-		return;
-	}
-	log_info(x->id_text, "given to another agent: %s", why);
-	exchange_send_reset(x, FRAME_RESET_UNKNOWN);
-	/* Listing it to a classic agent was no delivery yet. */
-	if (not_started && !x->classic && x->deliveries > 0)
-		x->deliveries--;
-	x->former = x->agent;
-	bool refused = not_started && !x->classic;
-
-	rewind_request(x);
-	if (!refused) {
-		exchange_offer(x);
-		return;
-	}
-	/* An agent that is full or stops would be given it again at once. */
-	exchange_set_state(x, EXCHANGE_WAITS_FOR_AGENT);
-	x->paused = true;
-	exchange_set_timer(x, refused_pause_seconds);
-}
+/* --- leases --- */
 
 static struct exchange *
 leased_exchange(struct lease_item *item)
@@ -391,6 +209,18 @@ lease_lost(void *arg, struct lease_item *item)
 }
 
 /* --- from the client --- */
+
+/* Content has come as far as is waited for: the exchange is ready. */
+static void
+open_exchange(struct exchange *x)
+{
+	size_t kept = buf_len(&x->request.kept);
+
+	x->inline_len = kept < EXCHANGE_INLINE_MAX ? kept :
+	    EXCHANGE_INLINE_MAX;
+	x->inline_end = x->request.ended && x->inline_len == kept;
+	exchange_offer(x);
+}
 
 /* false: the exchange is no more. */
 static bool
@@ -676,66 +506,6 @@ exchanges_registry_changed(struct exchanges *all)
 	}
 }
 
-/* What was in the queue when Redis went away may not be any more. */
-static void
-looked_up(void *arg, const struct store_reply *reply)
-{
-	struct exchange *x = pending_take(arg);
-
-	if (x == NULL || x->state != EXCHANGE_WAITS_FOR_AGENT || !x->queued ||
-	    reply->kind == STORE_LOST)
-		return;
-	/* Withdrawn, so it can be queued anew; or it was lost with Redis, or
-	 * an agent has it and the news of that was lost. */
-	if ((reply->kind == STORE_INTEGER && reply->integer > 0) ||
-	    x->is_idempotent)
-		exchange_offer(x);
-	else
-		exchange_fail(x, 503, "The proxy's store was not available.");
-}
-
-void
-exchanges_store_up(struct exchanges *all)
-{
-	struct exchange *x, *next;
-
-	ev_timer_stop(all->parts.loop, &all->down_timer);
-	leases_store_up(all->leases);
-	HASH_ITER(hh, all->by_id, x, next) {
-		if (x->state == EXCHANGE_WAITS_FOR_AGENT && x->queued)
-			hand_out_withdraw(all->parts.hand_out,
-			    span_str(x->backend), exchange_encode_open(x,
-			    NULL), looked_up, pending_new(x));
-		/* Frames may have been lost on their way to us. */
-		else if (x->state == EXCHANGE_ANSWERS)
-			exchange_ask_again(x);
-	}
-}
-
-static void
-on_down_timer(struct ev_loop *loop, ev_timer *timer, int events)
-{
-	struct exchanges *all = timer->data;
-	struct exchange *x, *next;
-
-	(void)loop;
-	(void)events;
-	HASH_ITER(hh, all->by_id, x, next)
-		if (x->state == EXCHANGE_WAITS_FOR_AGENT)
-			exchange_fail(x, 503,
-			    "The proxy's store is not available.");
-}
-
-void
-exchanges_store_down(struct exchanges *all)
-{
-	if (ev_is_active(&all->down_timer))
-		return;
-	ev_timer_set(&all->down_timer,
-	    (double)all->parts.settings->redis_timeout_ms / 1000, 0.);
-	ev_timer_start(all->parts.loop, &all->down_timer);
-}
-
 void
 exchanges_agent_seen(struct exchanges *all, const unsigned char *instance)
 {
@@ -763,7 +533,7 @@ exchanges_new(const struct exchanges_parts *parts)
 	    parts->settings->lease_ms, &handler);
 	buf_init(&all->scratch, FRAME_PAYLOAD_MAX + FRAME_HEADER_LEN);
 	buf_init(&all->content, (size_t)parts->settings->window + 1);
-	ev_timer_init(&all->down_timer, on_down_timer, 0., 0.);
+	ev_timer_init(&all->down_timer, exchanges_on_down_timer, 0., 0.);
 	all->down_timer.data = all;
 	return all;
 }

@@ -1,5 +1,6 @@
 /* exchange_private.h - shared by exchange.c (the client's side and the life of
- * an exchange) and exchange_agent.c (what agents send for it). */
+ * an exchange), exchange_offer.c (how it finds an agent) and exchange_agent.c
+ * (what agents send for it). */
 #ifndef FCGI_EXCHANGE_PRIVATE_H
 #define FCGI_EXCHANGE_PRIVATE_H
 
@@ -113,6 +114,10 @@ void exchange_offer(struct exchange *x);
 /* The agent that had it is gone, or will not do it (not_started). */
 void exchange_agent_lost(struct exchange *x, bool not_started,
     const char *why);
+
+/* Redis has been away for longer than exchanges wait for it. */
+void exchanges_on_down_timer(struct ev_loop *loop, ev_timer *timer,
+    int events);
 
 /* The ends.  After each of them the exchange is no more. */
 void exchange_fail(struct exchange *x, int status, const char *why);
