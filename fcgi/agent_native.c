@@ -1,81 +1,23 @@
-/* agent_native.c - the native protocol at the worker that an agent calls.  It
- * keeps nothing of an exchange: frames go to the owners and come from them. */
+/* agent_native.c - the native protocol at the worker that an agent calls: its
+ * calls and their frames.  It keeps nothing of an exchange: frames go to the
+ * owners and come from them. */
 #include "config.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
-#include <uthash.h>
 
 #include "common/log.h"
-#include "fcgi/agent_native.h"
+#include "fcgi/agent_native_private.h"
 #include "fcgi/lease.h"
 #include "fcgi/reply.h"
 
 enum {
 	SWEEP_SECONDS = 30,
 	SESSION_IDLE_SECONDS = 60,
-	/* More frames than this do not go into one answer. */
-	ANSWER_SOFT_MAX = 1024 * 1024,
 	READ_MAX = 64 * 1024,
 };
 
-/* Frames for an agent between two calls wait this long for the next one to
- * come here; then they go to Redis, where every worker finds them. */
-static const double outbox_seconds = 0.02;
-static const double outbox_recent_seconds = 0.1;
-
-/* Said on an agent's channel: it stops; it was lost, or so it seems. */
-static const char leaving_word[] = "leaving";
-static const char lost_word[] = "lost";
-
 static const char content_type[] = "application/vnd.inverting-proxy.frames";
-
-struct native_call {
-	struct agent_call agent;	/* first */
-	struct waiter waiter;
-	struct agent_native *all;
-	struct call *call;		/* NULL: answered or gone */
-	struct session *session;	/* NULL before HELLO */
-	char *identity;
-	struct buf in;
-	struct buf answer;
-	struct buf backends;		/* that it may serve, as in HELLO */
-	bool wants_park;
-	bool is_in;			/* all its content has come */
-	bool is_parked;
-	bool is_dirty;			/* on the list of the turn */
-	bool lost;			/* a frame did not get to its owner */
-	unsigned busy;			/* frames not yet confirmed */
-	uint32_t in_flight;		/* exchanges the agent has */
-	ev_timer timer;
-	TAILQ_ENTRY(native_call) session_link;
-	TAILQ_ENTRY(native_call) dirty_link;
-};
-
-/* One agent, for as long as it calls this worker. */
-struct session {
-	struct agent_native *all;
-	unsigned char instance[AGENT_INSTANCE_LEN];
-	TAILQ_HEAD(, native_call) parked;
-	struct watch *mail;
-	struct buf outbox;	/* for its next call, if that comes soon */
-	ev_timer outbox_timer;
-	size_t calls;		/* that refer to it */
-	bool leaving;		/* takes no more work */
-	ev_tstamp signed_at;
-	ev_tstamp called;
-	UT_hash_handle hh;
-};
-
-struct agent_native {
-	struct agent_parts *parts;
-	struct session *sessions;
-	TAILQ_HEAD(, native_call) dirty;
-	bool draining;
-	ev_timer sweep;
-};
 
 static void
 must(int r)
@@ -84,161 +26,13 @@ must(int r)
 		fatal("agent_native: %s", wire_strerror(r));
 }
 
-static void
-mark_dirty(struct native_call *c)
+void
+native_call_mark_dirty(struct native_call *c)
 {
 	if (c->is_dirty)
 		return;
 	c->is_dirty = true;
 	TAILQ_INSERT_TAIL(&c->all->dirty, c, dirty_link);
-}
-
-/* --- sessions --- */
-
-static struct native_call *
-parked_call(struct session *s)
-{
-	struct native_call *c;
-
-	TAILQ_FOREACH(c, &s->parked, session_link)
-		if (buf_len(&c->answer) < ANSWER_SOFT_MAX)
-			return c;
-	return NULL;
-}
-
-static size_t
-mail_room(void *arg)
-{
-	return parked_call(arg) == NULL ? 0 : 16;
-}
-
-static bool
-mail_give(void *arg, struct span frames)
-{
-	struct native_call *c = parked_call(arg);
-
-	if (frames.len > ANSWER_SOFT_MAX) {
-		log_error(NULL, "frames of %zu bytes for an agent were "
-		    "dropped", frames.len);
-		return true;
-	}
-	if (c == NULL || buf_append_span(&c->answer, frames) != WIRE_OK)
-		return false;
-	mark_dirty(c);
-	return true;
-}
-
-/* Its parked calls are answered, and get nothing more. */
-static void
-session_told(void *arg, struct span word)
-{
-	struct session *s = arg;
-	struct native_call *c;
-
-	if (span_is(word, span_str(leaving_word)))
-		s->leaving = true;
-	TAILQ_FOREACH(c, &s->parked, session_link) {
-		c->waiter.capacity = 0;
-		mark_dirty(c);
-	}
-}
-
-static void
-outbox_to_redis(struct session *s)
-{
-	if (buf_len(&s->outbox) == 0)
-		return;
-	ev_timer_stop(s->all->parts->loop, &s->outbox_timer);
-	mailbox_store_for_agent(s->all->parts->mailbox, s->instance,
-	    buf_span(&s->outbox));
-	buf_clear(&s->outbox);
-	watch_expect(s->mail);
-}
-
-static void
-on_outbox_timer(struct ev_loop *loop, ev_timer *timer, int events)
-{
-	(void)loop;
-	(void)events;
-	outbox_to_redis(timer->data);
-}
-
-/* A call has come: it brings what waits for one. */
-static void
-outbox_to_call(struct session *s, struct native_call *c)
-{
-	if (buf_len(&s->outbox) == 0 || buf_append_span(&c->answer,
-	    buf_span(&s->outbox)) != WIRE_OK)
-		return;
-	ev_timer_stop(s->all->parts->loop, &s->outbox_timer);
-	buf_clear(&s->outbox);
-	mark_dirty(c);
-}
-
-static bool
-outbox_take(struct session *s, struct span frames)
-{
-	if (!mailbox_is_alone(s->all->parts->mailbox) ||
-	    ev_now(s->all->parts->loop) - s->called > outbox_recent_seconds ||
-	    buf_append_span(&s->outbox, frames) != WIRE_OK)
-		return false;
-	if (!ev_is_active(&s->outbox_timer)) {
-		ev_timer_set(&s->outbox_timer, outbox_seconds, 0.);
-		ev_timer_start(s->all->parts->loop, &s->outbox_timer);
-	}
-	return true;
-}
-
-static struct session *
-session_get(struct agent_native *n, const unsigned char *instance)
-{
-	char hex[2 * AGENT_INSTANCE_LEN + 1];
-	struct session *s;
-
-	HASH_FIND(hh, n->sessions, instance, AGENT_INSTANCE_LEN, s);
-	if (s != NULL)
-		return s;
-	if ((s = calloc(1, sizeof *s)) == NULL)
-		fatal("agent_native: out of memory");
-	s->all = n;
-	memcpy(s->instance, instance, AGENT_INSTANCE_LEN);
-	TAILQ_INIT(&s->parked);
-	buf_init(&s->outbox, ANSWER_SOFT_MAX);
-	ev_timer_init(&s->outbox_timer, on_outbox_timer, 0., 0.);
-	s->outbox_timer.data = s;
-	for (size_t i = 0; i < AGENT_INSTANCE_LEN; i++)
-		snprintf(hex + 2 * i, 3, "%02x", instance[i]);
-	struct watch_handler handler = { mail_room, mail_give,
-	    session_told, s };
-
-	s->mail = watch_new(n->parts->watches,
-	    store_key_agent_mail(span_str(hex)),
-	    store_key_agent_wake(span_str(hex)), &handler);
-	HASH_ADD(hh, n->sessions, instance, AGENT_INSTANCE_LEN, s);
-	return s;
-}
-
-static void
-session_free(struct session *s)
-{
-	ev_timer_stop(s->all->parts->loop, &s->outbox_timer);
-	buf_clear(&s->outbox);
-	HASH_DELETE(hh, s->all->sessions, s);
-	watch_free(s->mail);
-	free(s);
-}
-
-static void
-on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
-{
-	struct agent_native *n = timer->data;
-	struct session *s, *next;
-
-	(void)events;
-	HASH_ITER(hh, n->sessions, s, next)
-		if (s->calls == 0 &&
-		    ev_now(loop) - s->called > SESSION_IDLE_SECONDS)
-			session_free(s);
 }
 
 /* --- the life of a call --- */
@@ -328,7 +122,7 @@ give(struct waiter *w, struct span encoded, const struct frame *open)
 	must(buf_append_span(&c->answer, encoded));
 	w->capacity = buf_len(&c->answer) < ANSWER_SOFT_MAX ?
 	    w->capacity - 1 : 0;
-	mark_dirty(c);
+	native_call_mark_dirty(c);
 	buf_init(&out, 256);
 	must(frame_encode(&out, &handed));
 	mailbox_send(c->all->parts->mailbox, &owner, &self,
@@ -382,16 +176,16 @@ go_on(struct native_call *c)
 		return;
 	}
 	c->session->called = ev_now(c->all->parts->loop);
-	outbox_to_call(c->session, c);
+	session_outbox_to_call(c->session, c);
 	/* Who leaves has exchanges in hand all the same: their windows need
 	 * a parked call. */
 	if (c->wants_park && !c->all->draining &&
 	    (!c->session->leaving || c->waiter.capacity == 0)) {
 		park(c);
 		if (buf_len(&c->answer) > 0)
-			mark_dirty(c);
+			native_call_mark_dirty(c);
 	} else {
-		mark_dirty(c);
+		native_call_mark_dirty(c);
 	}
 }
 
@@ -530,8 +324,8 @@ take_hello(struct native_call *c, const struct frame *hello)
 	c->waiter.capacity = hello->capacity;
 	c->wants_park = hello->flags & FRAME_FLAG_PARK;
 	if (hello->flags & FRAME_FLAG_LEAVING && !s->leaving) {
-		session_told(s, span_str(leaving_word));
-		watch_tell(s->mail, span_str(leaving_word));
+		session_told(s, span_str(SESSION_LEAVING));
+		watch_tell(s->mail, span_str(SESSION_LEAVING));
 	}
 	c->in_flight = hello->in_flight;
 	exchanges_agent_seen(parts->exchanges, hello->instance);
@@ -711,18 +505,9 @@ bool
 agent_native_take(struct agent_native *n, const unsigned char *instance,
     struct span frames)
 {
-	struct session *s;
+	struct session *s = session_find(n, instance);
 
-	HASH_FIND(hh, n->sessions, instance, AGENT_INSTANCE_LEN, s);
-	/* Not past what still waits for it in Redis. */
-	if (s == NULL || !watch_is_quiet(s->mail))
-		return false;
-	if (buf_len(&s->outbox) == 0 && mail_give(s, frames))
-		return true;
-	if (outbox_take(s, frames))
-		return true;
-	outbox_to_redis(s);
-	return false;
+	return s != NULL && session_take(s, frames);
 }
 
 void
@@ -730,8 +515,8 @@ agent_native_lost(struct agent_native *n, const unsigned char *instance)
 {
 	struct session *s = session_get(n, instance);
 
-	session_told(s, span_str(lost_word));
-	watch_tell(s->mail, span_str(lost_word));
+	session_told(s, span_str(SESSION_LOST));
+	watch_tell(s->mail, span_str(SESSION_LOST));
 }
 
 void
@@ -755,10 +540,23 @@ agent_native_drain(struct agent_native *n)
 
 	n->draining = true;
 	HASH_ITER(hh, n->sessions, s, next) {
-		outbox_to_redis(s);
+		session_outbox_to_redis(s);
 		TAILQ_FOREACH(c, &s->parked, session_link)
-			mark_dirty(c);
+			native_call_mark_dirty(c);
 	}
+}
+
+static void
+on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct agent_native *n = timer->data;
+	struct session *s, *next;
+
+	(void)events;
+	HASH_ITER(hh, n->sessions, s, next)
+		if (s->calls == 0 &&
+		    ev_now(loop) - s->called > SESSION_IDLE_SECONDS)
+			session_free(s);
 }
 
 struct agent_native *

@@ -1,0 +1,85 @@
+/* agent_native_private.h - between agent_native.c (calls and their frames) and
+ * agent_native_session.c (what is kept between the calls of one agent). */
+#ifndef FCGI_AGENT_NATIVE_PRIVATE_H
+#define FCGI_AGENT_NATIVE_PRIVATE_H
+
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "fcgi/agent_native.h"
+
+/* More frames than this do not go into one answer. */
+enum { ANSWER_SOFT_MAX = 1024 * 1024 };
+
+/* Said on an agent's channel: it stops; it was lost, or so it seems. */
+#define SESSION_LEAVING	"leaving"
+#define SESSION_LOST	"lost"
+
+struct native_call {
+	struct agent_call agent;	/* first */
+	struct waiter waiter;
+	struct agent_native *all;
+	struct call *call;		/* NULL: answered or gone */
+	struct session *session;	/* NULL before HELLO */
+	char *identity;
+	struct buf in;
+	struct buf answer;
+	struct buf backends;		/* that it may serve, as in HELLO */
+	bool wants_park;
+	bool is_in;			/* all its content has come */
+	bool is_parked;
+	bool is_dirty;			/* on the list of the turn */
+	bool lost;			/* a frame did not get to its owner */
+	unsigned busy;			/* frames not yet confirmed */
+	uint32_t in_flight;		/* exchanges the agent has */
+	ev_timer timer;
+	TAILQ_ENTRY(native_call) session_link;
+	TAILQ_ENTRY(native_call) dirty_link;
+};
+
+/* One agent, for as long as it calls this worker. */
+struct session {
+	struct agent_native *all;
+	unsigned char instance[AGENT_INSTANCE_LEN];
+	TAILQ_HEAD(, native_call) parked;
+	struct watch *mail;
+	struct buf outbox;	/* for its next call, if that comes soon */
+	ev_timer outbox_timer;
+	size_t calls;		/* that refer to it */
+	bool leaving;		/* takes no more work */
+	ev_tstamp signed_at;
+	ev_tstamp called;
+	UT_hash_handle hh;
+};
+
+struct agent_native {
+	struct agent_parts *parts;
+	struct session *sessions;
+	TAILQ_HEAD(, native_call) dirty;
+	bool draining;
+	ev_timer sweep;
+};
+
+/* Answered at the end of the loop turn. */
+void native_call_mark_dirty(struct native_call *c);
+
+/* The session of this agent; a new one if need be. */
+struct session *session_get(struct agent_native *n,
+    const unsigned char *instance);
+
+/* NULL when the agent has not called here. */
+struct session *session_find(struct agent_native *n,
+    const unsigned char *instance);
+void session_free(struct session *s);
+
+/* Its parked calls are answered, and get nothing more. */
+void session_told(struct session *s, struct span word);
+
+/* Frames from an owner; false: Redis has to take them. */
+bool session_take(struct session *s, struct span frames);
+
+/* A call has come: it brings what waits for one. */
+void session_outbox_to_call(struct session *s, struct native_call *c);
+void session_outbox_to_redis(struct session *s);
+
+#endif
