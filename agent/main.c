@@ -15,6 +15,7 @@
 #include "agent/health.h"
 #include "agent/service.h"
 #include "common/log.h"
+#include "common/privilege.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -262,6 +263,8 @@ main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	open_log(&settings);
+	privilege_drop(settings.user);
+	privilege_hide_memory();
 	log_debug(NULL, "version %s, %s", PACKAGE_VERSION, transfer_library());
 	program_start(&program, &settings);
 	(void)ev_run(program.agent.loop, 0);

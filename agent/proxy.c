@@ -1,6 +1,7 @@
 /* proxy.c - calls to the proxy: where they go and what each carries. */
 #include "config.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,13 +13,16 @@
 #include "common/log.h"
 
 struct proxy {
-	const struct settings *settings;
 	struct token *token;
 	struct transfer_peer *peer[PROXY_ENDPOINTS];
 	/* Tells this process from other agents at the same address: the
 	 * classic protocol has no name for an agent. */
 	char id[2 * AGENT_INSTANCE_LEN + 1];
+	struct buf header_text;		/* of --header-file */
+	struct fields headers;		/* every call's: views into it */
 };
+
+enum { HEADER_FILE_MAX = 64 * 1024 };
 
 static struct transfer_peer *
 make_peer(struct transfer_engine *engine, const struct settings *s,
@@ -58,6 +62,80 @@ draw_id(struct proxy *p)
 		(void)snprintf(p->id + 2 * i, 3, "%02x", bytes[i]);
 }
 
+/* One field line; false when it is none. */
+static bool
+add_header(struct proxy *p, const char *line)
+{
+	struct span name, value;
+
+	if (!settings_read_header(line, &name, &value))
+		return false;
+	if (fields_add(&p->headers, name, value) != 0)
+		fatal("out of memory");
+	return true;
+}
+
+/* Cuts what was read into lines; empty ones and '#' comments say nothing. */
+static bool
+take_header_lines(struct proxy *p, const char *path, char *rest)
+{
+	char *line;
+	unsigned number = 0;
+
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		size_t len = strlen(line);
+
+		number++;
+		if (len > 0 && line[len - 1] == '\r')
+			line[len - 1] = '\0';
+		if (line[0] == '\0' || line[0] == '#')
+			continue;
+		if (!add_header(p, line)) {
+			/* The line itself may be a secret. */
+			log_error(NULL, "--header-file %s: line %u is not "
+			    "'Name: value'", path, number);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+read_header_file(struct proxy *p, const char *path)
+{
+	FILE *f = fopen(path, "re");
+	char *text;
+	size_t len;
+
+	if (f == NULL) {
+		log_error(NULL, "--header-file %s: %s", path, strerror(errno));
+		return false;
+	}
+	if ((text = buf_reserve(&p->header_text, HEADER_FILE_MAX)) == NULL)
+		fatal("out of memory");
+	setvbuf(f, NULL, _IONBF, 0);
+	len = fread(text, 1, HEADER_FILE_MAX, f);
+	(void)fclose(f);
+	if (len == HEADER_FILE_MAX || memchr(text, '\0', len) != NULL) {
+		log_error(NULL, "--header-file %s: too large, or not text",
+		    path);
+		return false;
+	}
+	text[len] = '\0';
+	buf_commit(&p->header_text, len + 1);
+	return take_header_lines(p, path, text);
+}
+
+/* --header and --header-file */
+static bool
+read_headers(struct proxy *p, const struct settings *s)
+{
+	for (size_t i = 0; i < s->headers.count; i++)
+		if (!add_header(p, s->headers.item[i]))
+			return false;
+	return s->header_file == NULL || read_header_file(p, s->header_file);
+}
+
 struct proxy *
 proxy_new(struct ev_loop *loop, struct transfer_engine *engine,
     const struct settings *s, void (*has_credential)(void *arg), void *arg)
@@ -72,8 +150,13 @@ proxy_new(struct ev_loop *loop, struct transfer_engine *engine,
 
 	if (p == NULL)
 		fatal("out of memory");
-	p->settings = s;
 	draw_id(p);
+	fields_init(&p->headers);
+	buf_init(&p->header_text, HEADER_FILE_MAX);
+	if (!read_headers(p, s)) {
+		proxy_free(p);
+		return NULL;
+	}
 	for (size_t i = 0; i < PROXY_ENDPOINTS; i++) {
 		p->peer[i] = make_peer(engine, s, paths[i]);
 		if (p->peer[i] == NULL) {
@@ -99,6 +182,8 @@ proxy_free(struct proxy *p)
 	for (size_t i = 0; i < PROXY_ENDPOINTS; i++)
 		transfer_peer_free(p->peer[i]);
 	token_free(p->token);
+	fields_clear(&p->headers);
+	buf_wipe(&p->header_text);
 	free(p);
 }
 
@@ -127,7 +212,6 @@ proxy_start(struct proxy *p, enum proxy_endpoint endpoint,
     const struct transfer_handler *handler, void *arg)
 {
 	struct span authorization = token_authorization(p->token);
-	struct span name, value;
 
 	proxy_add_field(fields, "User-Agent",
 	    span_str("inverting-proxy-agent/" PACKAGE_VERSION));
@@ -136,9 +220,9 @@ proxy_start(struct proxy *p, enum proxy_endpoint endpoint,
 		    span_str(p->id));
 	if (authorization.len > 0)
 		proxy_add_field(fields, "Authorization", authorization);
-	for (size_t i = 0; i < p->settings->headers.count; i++)
-		if (settings_read_header(p->settings->headers.item[i], &name,
-		    &value) && fields_add(fields, name, value) != 0)
+	for (size_t i = 0; i < p->headers.count; i++)
+		if (fields_add(fields, p->headers.line[i].name,
+		    p->headers.line[i].value) != 0)
 			fatal("out of memory");
 	request->fields = fields;
 	return transfer_start(p->peer[endpoint], request, handler, arg);

@@ -61,7 +61,15 @@ static const struct option options[] = {
 	{ .name = "header", .type = OPTION_LIST, .offset = AT(headers),
 	    .value_name = "'NAME: VALUE'",
 	    .help = "A further field line for every call to the proxy. May be "
-	    "repeated." },
+	    "repeated. Others on this machine can see it: see --header-file "
+	    "for a secret." },
+	{ .name = "header-file", .type = OPTION_STRING,
+	    .offset = AT(header_file), .value_name = "FILE",
+	    .help = "The same, one on each line of FILE; read at the start." },
+	{ .name = "user", .letter = 'u', .type = OPTION_STRING,
+	    .offset = AT(user), .value_name = "NAME",
+	    .help = "Who to become when started as root, once the log is "
+	    "open. NAME must be allowed to read the other files." },
 
 	{ .name = "forward-user-id", .type = OPTION_BOOL,
 	    .offset = AT(forward_user_id), .group = "Requests to the backend",

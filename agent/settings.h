@@ -21,6 +21,8 @@ struct settings {
 	char *client_key;
 	char *ca_file;
 	struct option_list headers;
+	char *header_file;
+	char *user;
 
 	bool forward_user_id;
 	bool strip_credentials;

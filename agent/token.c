@@ -61,10 +61,10 @@ set_value(struct token *t, struct span text)
 	    buf_append_span(&value, line) != 0)
 		fatal("out of memory");
 	if (span_is(buf_span(&value), buf_span(&t->value))) {
-		buf_clear(&value);
+		buf_wipe(&value);
 		return true;
 	}
-	buf_clear(&t->value);
+	buf_wipe(&t->value);
 	t->value = value;
 	t->changed(t->arg);
 	return true;
@@ -76,15 +76,20 @@ read_file(struct token *t)
 	char text[TOKEN_MAX];
 	FILE *f = fopen(t->file, "re");
 	size_t len;
+	bool is_token;
 
 	if (f == NULL) {
 		log_error(NULL, "--token-file %s: %s", t->file,
 		    strerror(errno));
 		return false;
 	}
+	/* No copy stays in stdio's buffer, nor here. */
+	(void)setvbuf(f, NULL, _IONBF, 0);
 	len = fread(text, 1, sizeof(text), f);
 	(void)fclose(f);
-	if (set_value(t, span_of(text, len)))
+	is_token = set_value(t, span_of(text, len));
+	explicit_bzero(text, len);
+	if (is_token)
 		return true;
 	log_error(NULL, "--token-file %s: its first line is no token",
 	    t->file);
@@ -117,7 +122,7 @@ command_ended(struct token *t, int status)
 		    WEXITSTATUS(status));
 	else if (!(ok = set_value(t, buf_span(&t->output))))
 		log_error(NULL, "--token-command printed no token");
-	buf_clear(&t->output);
+	buf_wipe(&t->output);
 	if (!ok)
 		retry_later(t);
 }
@@ -301,8 +306,8 @@ token_free(struct token *t)
 	close_output(t);
 	ev_child_stop(t->loop, &t->child);
 	ev_timer_stop(t->loop, &t->timer);
-	buf_clear(&t->value);
-	buf_clear(&t->output);
+	buf_wipe(&t->value);
+	buf_wipe(&t->output);
 	free(t);
 }
 

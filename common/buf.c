@@ -36,6 +36,14 @@ buf_clear(struct buf *b)
 	buf_init(b, b->max);
 }
 
+void
+buf_wipe(struct buf *b)
+{
+	if (b->data != NULL)
+		explicit_bzero(b->data, b->cap);
+	buf_clear(b);
+}
+
 static bool
 has_room(const struct buf *b, size_t extra)
 {

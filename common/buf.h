@@ -22,6 +22,10 @@ void buf_init(struct buf *b, size_t max);
 /* Frees the memory; the buffer is empty and usable again. */
 void buf_clear(struct buf *b);
 
+/* The same for a secret: nothing of it is left in freed memory, provided that
+ * the buffer has not grown since it came in. */
+void buf_wipe(struct buf *b);
+
 /* Appends a copy.  WIRE_TOO_LARGE over the ceiling, WIRE_NO_MEMORY; then the
  * buffer is unchanged. */
 int buf_append(struct buf *b, const void *data, size_t len) WIRE_MUSTCHECK;

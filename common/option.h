@@ -68,8 +68,8 @@ enum option_result {
  * after "--") are left to the caller as (*argv)[1] to (*argv)[*argc - 1],
  * behind the program name; a NULL argc means that operands are an error.
  * "--show-config" prints name = value lines that can be read again as a config
- * file; a value whose option name ends in "password" or "token" is shown as
- * "(set)" in a comment. */
+ * file; a value whose option name ends in "password", "token" or "header" is
+ * shown as "(set)" in a comment. */
 enum option_result option_parse(const struct option_program *program,
     int *argc, char ***argv, void *settings);
 

@@ -14,10 +14,11 @@
 bool
 option_is_secret(const struct option *o)
 {
-	static const char *const ending[] = { "password", "token" };
+	/* A field line may be an Authorization. */
+	static const char *const ending[] = { "password", "token", "header" };
 	size_t len = strlen(o->name);
 
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof(ending) / sizeof(*ending); i++) {
 		size_t n = strlen(ending[i]);
 
 		if (len >= n && strcmp(o->name + len - n, ending[i]) == 0)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/privilege.h"
 #include "fcgi/responder.h"
 #include "fcgi/settings.h"
 #include "fcgi/worker.h"
@@ -80,6 +82,27 @@ raise_descriptor_limit(struct settings *settings)
 	    settings->max_connections);
 }
 
+/* The web server's group, which may connect; nobody else has to. */
+static void
+give_socket_to_group(const struct settings *settings)
+{
+	const char *path = settings->listen;
+	const struct group *group;
+
+	if (settings->socket_group == NULL)
+		return;
+	if (strncmp(path, "unix:", 5) == 0)
+		path += 5;
+	if (path[0] != '/')
+		fatal("--socket-group: --listen is no unix socket");
+	if ((group = getgrnam(settings->socket_group)) == NULL)
+		fatal("--socket-group %s: there is no such group",
+		    settings->socket_group);
+	if (chown(path, (uid_t)-1, group->gr_gid) != 0)
+		fatal("--socket-group %s: %s: %s", settings->socket_group,
+		    path, strerror(errno));
+}
+
 /* The socket to serve; -1: there is none, but a CGI environment. */
 static int
 get_socket(const struct settings *settings)
@@ -101,6 +124,7 @@ get_socket(const struct settings *settings)
 		    LISTEN_BACKLOG, &error);
 		if (fd < 0)
 			fatal("--listen %s", error);
+		give_socket_to_group(settings);
 		return fd;
 	}
 	if (responder_is_inherited())
@@ -112,6 +136,29 @@ get_socket(const struct settings *settings)
 	    "socket and this is no CGI environment: use --listen, or start "
 	    "it from spawn-fcgi, the web server or systemd (see --help)\n");
 	exit(EXIT_USAGE);
+}
+
+/* The first line of the file that --redis-password-file names, read while we
+ * may; every worker has a use for it, also one that is started later. */
+static char *
+read_password(const char *path)
+{
+	FILE *file;
+	char line[1024], *password;
+
+	if (path == NULL)
+		return NULL;
+	if ((file = fopen(path, "r")) == NULL)
+		fatal("--redis-password-file %s: %s", path, strerror(errno));
+	setvbuf(file, NULL, _IONBF, 0);
+	if (fgets(line, sizeof line, file) == NULL)
+		fatal("--redis-password-file %s: no line in it", path);
+	fclose(file);
+	line[strcspn(line, "\r\n")] = '\0';
+	if ((password = strdup(line)) == NULL)
+		fatal("out of memory");
+	explicit_bzero(line, sizeof line);
+	return password;
 }
 
 static void
@@ -154,8 +201,8 @@ handle(int number, void (*fn)(int))
 }
 
 static void
-start_child(struct child *child, const struct settings *settings, int fd,
-    const sigset_t *unblocked)
+start_child(struct child *child, const struct settings *settings,
+    const char *password, int fd, const sigset_t *unblocked)
 {
 	pid_t parent = getpid();
 
@@ -176,7 +223,7 @@ start_child(struct child *child, const struct settings *settings, int fd,
 	handle(SIGHUP, SIG_DFL);
 	handle(SIGCHLD, SIG_DFL);
 	sigprocmask(SIG_SETMASK, unblocked, NULL);
-	exit(worker_run(settings, fd));
+	exit(worker_run(settings, password, fd));
 }
 
 static void
@@ -215,18 +262,20 @@ reap(struct child *children, long count)
 
 static void
 start_missing(struct child *children, long count,
-    const struct settings *settings, int fd, const sigset_t *unblocked)
+    const struct settings *settings, const char *password, int fd,
+    const sigset_t *unblocked)
 {
 	for (long i = 0; i < count; i++) {
 		if (children[i].pid > 0)
 			continue;
 		if (time(NULL) - children[i].started > TOO_SOON_SECONDS)
-			start_child(&children[i], settings, fd, unblocked);
+			start_child(&children[i], settings, password, fd,
+			    unblocked);
 	}
 }
 
 static int
-run_parent(const struct settings *settings, int fd)
+run_parent(const struct settings *settings, const char *password, int fd)
 {
 	long count = settings->workers;
 	struct child *children = calloc((size_t)count, sizeof *children);
@@ -261,7 +310,7 @@ run_parent(const struct settings *settings, int fd)
 			signal_children(children, count, SIGHUP);
 		}
 		if (!stop_signal)
-			start_missing(children, count, settings, fd,
+			start_missing(children, count, settings, password, fd,
 			    &unblocked);
 		left = 0;
 		for (long i = 0; i < count; i++)
@@ -282,6 +331,7 @@ int
 main(int argc, char **argv)
 {
 	struct settings settings = { 0 };
+	char *password;
 	int fd, status;
 
 	switch (option_parse(&settings_program, &argc, &argv, &settings)) {
@@ -305,12 +355,18 @@ main(int argc, char **argv)
 	raise_descriptor_limit(&settings);
 	fd = get_socket(&settings);
 	write_pid_file(settings.pid_file);
+	password = read_password(settings.redis_password_file);
+	privilege_drop(settings.user);
+	privilege_hide_memory();
 	if (fd < 0 || settings.workers == 1)
-		status = worker_run(&settings, fd);
+		status = worker_run(&settings, password, fd);
 	else
-		status = run_parent(&settings, fd);
+		status = run_parent(&settings, password, fd);
 	if (settings.pid_file != NULL)
 		unlink(settings.pid_file);
+	if (password != NULL)
+		explicit_bzero(password, strlen(password));
+	free(password);
 	option_clear(&settings_program, &settings);
 	return status;
 }

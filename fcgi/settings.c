@@ -17,6 +17,13 @@ static const struct option options[] = {
 	    .offset = AT(socket_mode), .fallback = "0660",
 	    .value_name = "OCTAL",
 	    .help = "Permissions of the unix socket that --listen makes." },
+	{ .name = "socket-group", .type = OPTION_STRING,
+	    .offset = AT(socket_group), .value_name = "GROUP",
+	    .help = "The group of that socket: the web server's." },
+	{ .name = "user", .letter = 'u', .type = OPTION_STRING,
+	    .offset = AT(user), .value_name = "NAME",
+	    .help = "Who to become when started as root, once the socket, the "
+	    "log, the pid file and the password's file are open." },
 	{ .name = "workers", .letter = 'w', .type = OPTION_INTEGER,
 	    .offset = AT(workers), .fallback = "1", .min = 1, .max = 1024,
 	    .value_name = "N",

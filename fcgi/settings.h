@@ -7,6 +7,8 @@
 struct settings {
 	char *listen;
 	char *socket_mode;	/* octal digits */
+	char *socket_group;
+	char *user;
 	long workers;
 	long max_connections;
 	char *pid_file;

@@ -381,29 +381,10 @@ watch_signal(struct worker *w, ev_signal *watcher, int number,
 	ev_unref(w->loop);
 }
 
-/* The first line of the file that --redis-password-file names. */
-static char *
-read_password(const char *path)
-{
-	FILE *file;
-	char line[1024];
-
-	if (path == NULL)
-		return NULL;
-	if ((file = fopen(path, "r")) == NULL)
-		fatal("--redis-password-file %s: %s", path, strerror(errno));
-	if (fgets(line, sizeof line, file) == NULL)
-		fatal("--redis-password-file %s: no line in it", path);
-	fclose(file);
-	line[strcspn(line, "\r\n")] = '\0';
-	return strdup(line);
-}
-
 static void
-make_parts(struct worker *w)
+make_parts(struct worker *w, const char *password)
 {
 	const struct settings *settings = w->settings;
-	char *password = read_password(settings->redis_password_file);
 	struct store_settings store = { settings->redis,
 	    settings->redis_user, password, settings->redis_timeout_ms };
 	struct store_handler store_handler = { store_up, store_down,
@@ -418,9 +399,6 @@ make_parts(struct worker *w)
 	parts->store = store_new(w->loop, &store, &store_handler, &error);
 	if (parts->store == NULL)
 		fatal("--redis %s: %s", settings->redis, error);
-	if (password != NULL)
-		explicit_bzero(password, strlen(password));
-	free(password);
 	parts->registry = registry_new(parts->store);
 	parts->mailbox = mailbox_new(w->loop, parts->store,
 	    &mailbox_handler);
@@ -460,7 +438,8 @@ free_parts(struct worker *w)
 }
 
 int
-worker_run(const struct settings *settings, int listen_fd)
+worker_run(const struct settings *settings, const char *password,
+    int listen_fd)
 {
 	struct worker w = { .settings = settings, .listen_fd = listen_fd };
 
@@ -468,7 +447,7 @@ worker_run(const struct settings *settings, int listen_fd)
 	w.loop = ev_loop_new(EVFLAG_AUTO);
 	if (w.loop == NULL)
 		fatal("no event loop: %s", strerror(errno));
-	make_parts(&w);
+	make_parts(&w, password);
 	ev_timer_init(&w.start_timer, on_start_timer,
 	    (double)settings->redis_timeout_ms / 1000, 0.);
 	w.start_timer.data = &w;

@@ -119,6 +119,9 @@ stack_start_redis(struct stack *s)
 		process_arg(p, "0");
 		process_arg(p, "--unixsocket");
 		process_arg(p, "%s", s->redis_socket);
+		/* The programs may run as somebody else. */
+		process_arg(p, "--unixsocketperm");
+		process_arg(p, "777");
 		process_arg(p, "--dir");
 		process_arg(p, "%s", harness_dir());
 		process_arg(p, "--save");

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/settings.h"
+#include "tests/unit/manual.h"
 
 static enum option_result
 parse(struct settings *s, char **argv)
@@ -138,4 +139,10 @@ Test(agent_settings, has_the_defaults_of_the_manual)
 	cr_assert_eq(s.health_check_unhealthy_threshold, 2);
 	cr_assert_eq(settings_protocol(&s), PROTOCOL_AUTO);
 	option_clear(&settings_program, &s);
+}
+
+Test(agent_settings, are_all_in_the_manual)
+{
+	manual_lists_options("agent/inverting-proxy-agent.8",
+	    &settings_program);
 }

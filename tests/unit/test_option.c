@@ -47,7 +47,7 @@ static const struct option options[] = {
 	{ .name = "idle-timeout", .type = OPTION_DURATION_MS,
 	    .offset = AT(idle_ms), .fallback = "5m", .min = 100,
 	    .max = 3600000, .value_name = "TIME", .help = "Idle." },
-	{ .name = "header", .letter = 'H', .type = OPTION_LIST,
+	{ .name = "field", .letter = 'H', .type = OPTION_LIST,
 	    .offset = AT(header), .value_name = "LINE", .help = "Header." },
 	{ .name = NULL },
 };
@@ -269,7 +269,7 @@ Test(option, refuses_control_bytes_and_shows_them_escaped)
 {
 	assert_refused("--listen=a\nb",
 	    "--listen \"a\\x0ab\": holds a control byte");
-	assert_refused("--header=a\r", "holds a control byte");
+	assert_refused("--field=a\r", "holds a control byte");
 }
 
 Test(option, does_not_repeat_a_secret_in_an_error)
@@ -299,7 +299,7 @@ Test(option, reads_the_environment)
 {
 	setenv("TEST_OPTION_LOG_LEVEL", "debug", 1);
 	setenv("TEST_OPTION_VIA", "0", 1);
-	setenv("TEST_OPTION_HEADER", "a: 1 , \"b: 2, 3\",", 1);
+	setenv("TEST_OPTION_FIELD", "a: 1 , \"b: 2, 3\",", 1);
 	setenv("TEST_OPTION_LISTEN", "", 1);
 	setenv("TEST_OPTION_UNKNOWN", "x", 1);
 	cr_assert_eq(parse(NULL), OPTION_RUN, "%s", said);
@@ -320,8 +320,8 @@ Test(option, reads_a_config_file)
 	    "  listen=unix:/a#b # comment\r\n"
 	    "log-level = \"a # \\\"b\\\" \\\\\" # comment\n"
 	    "workers\t=\t7\n"
-	    "header = a, \"b, c\"\n"
-	    "header = d"), OPTION_RUN, "%s", said);
+	    "field = a, \"b, c\"\n"
+	    "field = d"), OPTION_RUN, "%s", said);
 	cr_assert_str_eq(settings.listen, "unix:/a#b");
 	cr_assert_str_eq(settings.log_level, "a # \"b\" \\");
 	cr_assert_eq(settings.workers, 7);
@@ -384,10 +384,10 @@ Test(option, lets_the_stronger_source_win)
 {
 	setenv("TEST_OPTION_WORKERS", "3", 1);
 	setenv("TEST_OPTION_LOG_LEVEL", "environment", 1);
-	setenv("TEST_OPTION_HEADER", "e1,e2", 1);
+	setenv("TEST_OPTION_FIELD", "e1,e2", 1);
 	setenv("TEST_OPTION_CONFIG", config, 1);
 	cr_assert_eq(parse_config("workers = 2\nlog-level = file\n"
-	    "listen = file\nheader = f1, f2, f3\nvia = no\n"), OPTION_RUN);
+	    "listen = file\nfield = f1, f2, f3\nvia = no\n"), OPTION_RUN);
 	cr_assert_eq(settings.workers, 3);
 	cr_assert_str_eq(settings.log_level, "environment");
 	cr_assert_str_eq(settings.listen, "file");
@@ -435,7 +435,7 @@ Test(option, shows_a_config_that_can_be_read_again)
 	cr_assert_not_null(strstr(printed, "idle-timeout = 90s\n"));
 	cr_assert_not_null(strstr(printed, "window = 3k\n"));
 	cr_assert_not_null(strstr(printed, "\nlog-level =\n"));
-	cr_assert_not_null(strstr(printed, "header = \"x, y\"\nheader = z\n"));
+	cr_assert_not_null(strstr(printed, "field = \"x, y\"\nfield = z\n"));
 
 	cr_assert_eq(parse_config(printed), OPTION_RUN, "%s", said);
 	cr_assert_str_eq(settings.listen, " a # \"b\\");
