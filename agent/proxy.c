@@ -10,6 +10,7 @@
 #include "agent/proxy.h"
 #include "agent/token.h"
 #include "common/frame.h"
+#include "common/hex.h"
 #include "common/log.h"
 
 struct proxy {
@@ -58,8 +59,7 @@ draw_id(struct proxy *p)
 
 	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
 		fatal("no random bytes");
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		(void)snprintf(p->id + 2 * i, 3, "%02x", bytes[i]);
+	hex_encode(bytes, sizeof(bytes), p->id);
 }
 
 /* One field line; false when it is none. */

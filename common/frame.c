@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/frame.h"
+#include "common/hex.h"
 
 enum {
 	WINDOW_LEN = EXCHANGE_ID_LEN + 8 + 8,
@@ -24,42 +25,13 @@ enum {
 void
 exchange_id_text(const struct exchange_id *id, char text[EXCHANGE_ID_TEXT + 1])
 {
-	static const char digit[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < EXCHANGE_ID_LEN; i++) {
-		text[2 * i] = digit[id->byte[i] >> 4];
-		text[2 * i + 1] = digit[id->byte[i] & 15];
-	}
-	text[EXCHANGE_ID_TEXT] = '\0';
-}
-
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
+	hex_encode(id->byte, EXCHANGE_ID_LEN, text);
 }
 
 bool
 exchange_id_parse(struct span text, struct exchange_id *id)
 {
-	struct exchange_id parsed;
-
-	if (text.len != EXCHANGE_ID_TEXT)
-		return false;
-	for (size_t i = 0; i < EXCHANGE_ID_LEN; i++) {
-		int high = hex_value(text.data[2 * i]);
-		int low = hex_value(text.data[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		parsed.byte[i] = (unsigned char)(high << 4 | low);
-	}
-	*id = parsed;
-	return true;
+	return hex_decode(text, id->byte, EXCHANGE_ID_LEN);
 }
 
 /*

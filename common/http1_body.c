@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/field.h"
+#include "common/hex.h"
 #include "common/http1_body.h"
 
 enum {
@@ -82,21 +83,9 @@ take_content(struct http1_body *body, struct span *in, struct span *content)
 }
 
 static int
-hex_value(unsigned char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-static int
 add_size_digit(struct http1_body *body, unsigned char c)
 {
-	int digit = hex_value(c);
+	int digit = hex_digit(c);
 
 	if (digit < 0)
 		return WIRE_MALFORMED;

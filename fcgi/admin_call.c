@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/hex.h"
 #include "common/http1_head.h"
 #include "common/log.h"
 #include "fcgi/admin_call.h"
@@ -176,12 +177,12 @@ decode_id(struct span escaped, char id[BACKEND_ID_MAX + 1])
 		char c = escaped.data[i];
 
 		if (c == '%' && escaped.len - i > 2) {
-			char hex[3] = { escaped.data[i + 1],
-				escaped.data[i + 2], '\0' };
+			int high = hex_digit(escaped.data[i + 1]);
+			int low = hex_digit(escaped.data[i + 2]);
 
-			if (strspn(hex, "0123456789abcdefABCDEF") != 2)
+			if (high < 0 || low < 0)
 				return false;
-			c = (char)strtol(hex, NULL, 16);
+			c = (char)(high << 4 | low);
 			i += 2;
 		}
 		if (n == BACKEND_ID_MAX)

@@ -2,10 +2,10 @@
  * calls: the parked ones, its mail in Redis, and frames for its next call. */
 #include "config.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/hex.h"
 #include "common/log.h"
 #include "fcgi/agent_native_private.h"
 
@@ -136,8 +136,7 @@ session_get(struct agent_native *n, const unsigned char *instance)
 	buf_init(&s->outbox, ANSWER_SOFT_MAX);
 	ev_timer_init(&s->outbox_timer, on_outbox_timer, 0., 0.);
 	s->outbox_timer.data = s;
-	for (size_t i = 0; i < AGENT_INSTANCE_LEN; i++)
-		snprintf(hex + 2 * i, 3, "%02x", instance[i]);
+	hex_encode(instance, AGENT_INSTANCE_LEN, hex);
 	struct watch_handler handler = { mail_room, mail_give, mail_told, s };
 
 	s->mail = watch_new(n->parts->watches,

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <uthash.h>
 
+#include "common/hex.h"
 #include "common/log.h"
 #include "fcgi/lease.h"
 #include "fcgi/store_keys.h"
@@ -40,8 +41,7 @@ sign_key(const unsigned char *instance)
 {
 	char hex[2 * AGENT_INSTANCE_LEN + 1];
 
-	for (size_t i = 0; i < AGENT_INSTANCE_LEN; i++)
-		snprintf(hex + 2 * i, 3, "%02x", instance[i]);
+	hex_encode(instance, AGENT_INSTANCE_LEN, hex);
 	return store_key_agent_alive(span_str(hex));
 }
 

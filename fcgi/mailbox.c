@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <uthash.h>
 
+#include "common/hex.h"
 #include "common/log.h"
 #include "fcgi/mailbox.h"
 #include "fcgi/store_keys.h"
@@ -91,44 +92,6 @@ struct sent {
 };
 
 static void look(struct mailbox *m);
-
-static void
-worker_text(const unsigned char *id, char text[WORKER_TEXT + 1])
-{
-	static const char hex[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < WORKER_ID_LEN; i++) {
-		text[2 * i] = hex[id[i] >> 4];
-		text[2 * i + 1] = hex[id[i] & 15];
-	}
-	text[WORKER_TEXT] = '\0';
-}
-
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
-
-static bool
-worker_parse(struct span text, unsigned char *id)
-{
-	if (text.len != WORKER_TEXT)
-		return false;
-	for (size_t i = 0; i < WORKER_ID_LEN; i++) {
-		int high = hex_value(text.data[2 * i]);
-		int low = hex_value(text.data[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		id[i] = (unsigned char)(high << 4 | low);
-	}
-	return true;
-}
 
 struct address
 address_owner(const struct exchange_id *id)
@@ -345,7 +308,7 @@ push_to_worker(struct mailbox *m, const unsigned char *id,
 {
 	char text[WORKER_TEXT + 1];
 
-	worker_text(id, text);
+	hex_encode(id, WORKER_ID_LEN, text);
 	push(m, store_key_mail(span_str(text)), message, done, arg);
 }
 
@@ -407,8 +370,7 @@ send_to_agent(struct mailbox *m, const struct address *to,
 {
 	char hex[AGENT_INSTANCE_LEN * 2 + 1];
 
-	worker_text(to->instance, hex);
-	worker_text(to->instance + WORKER_ID_LEN, hex + WORKER_TEXT);
+	hex_encode(to->instance, AGENT_INSTANCE_LEN, hex);
 	struct span agent = span_str(hex);
 	struct store_key list = store_key_agent_mail(agent);
 	struct store_key wake = store_key_agent_wake(agent);
@@ -508,7 +470,7 @@ learn_the_living(struct mailbox *m, const struct store_reply *reply)
 	}
 	m->others = 0;
 	for (; i < reply->count && reply->element[i].string.len > 0; i++) {
-		if (!worker_parse(reply->element[i].string, id))
+		if (!hex_decode(reply->element[i].string, id, WORKER_ID_LEN))
 			continue;
 		peer_get(m, id)->alive = true;
 		m->others += memcmp(id, m->id, WORKER_ID_LEN) != 0;
@@ -645,7 +607,7 @@ mailbox_new(struct ev_loop *loop, struct store *store,
 	STAILQ_INIT(&m->local);
 	if (getrandom(m->id, sizeof m->id, 0) != sizeof m->id)
 		fatal("getrandom: %s", strerror(errno));
-	worker_text(m->id, m->id_text);
+	hex_encode(m->id, WORKER_ID_LEN, m->id_text);
 	struct store_key mail = store_key_mail(span_str(m->id_text));
 
 	store_pop_from(store, store_key_span(&mail));

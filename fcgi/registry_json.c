@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/hex.h"
 #include "fcgi/registry_json.h"
 
 enum { HASH_LEN = sizeof(((struct token *)NULL)->hash) };
@@ -285,8 +286,7 @@ token_to_stored(const struct token *t)
 	json_t *object;
 	char *text;
 
-	for (size_t i = 0; i < HASH_LEN; i++)
-		snprintf(hash + 2 * i, 3, "%02x", t->hash[i]);
+	hex_encode(t->hash, HASH_LEN, hash);
 	object = json_pack("{ss ss ss sI}", "role",
 	    t->role == TOKEN_ROLE_ADMIN ? "admin" : "agent", "user", t->user,
 	    "hash", hash, "created", (json_int_t)t->created_ms);
@@ -298,16 +298,7 @@ token_to_stored(const struct token *t)
 static bool
 take_hash(const char *hex, unsigned char hash[HASH_LEN])
 {
-	static const char digits[] = "0123456789abcdef";
-
-	if (hex == NULL || strlen(hex) != 2 * HASH_LEN ||
-	    strspn(hex, digits) != 2 * HASH_LEN)
-		return false;
-	for (size_t i = 0; i < HASH_LEN; i++)
-		hash[i] = (unsigned char)(
-		    (strchr(digits, hex[2 * i]) - digits) * 16 +
-		    (strchr(digits, hex[2 * i + 1]) - digits));
-	return true;
+	return hex != NULL && hex_decode(span_str(hex), hash, HASH_LEN);
 }
 
 static bool

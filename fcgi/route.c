@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/hex.h"
 #include "fcgi/route.h"
 
 struct row {
@@ -29,18 +30,6 @@ struct route_table {
 	size_t prefix_max;	/* the longest prefix */
 	char *bytes;		/* the prefixes */
 };
-
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
 
 /* RFC 3986 2.3 */
 static bool
@@ -63,8 +52,8 @@ normalize_escapes(struct span path, char *into)
 		int high = -1, low = -1;
 
 		if (path.data[i] == '%' && path.len - i > 2) {
-			high = hex_value(path.data[i + 1]);
-			low = hex_value(path.data[i + 2]);
+			high = hex_digit(path.data[i + 1]);
+			low = hex_digit(path.data[i + 2]);
 		}
 		if (high < 0 || low < 0) {
 			into[n++] = path.data[i];
