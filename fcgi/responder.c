@@ -3,7 +3,9 @@
  * A turn: what arrived is read and told to the handler at once; what the
  * handler writes is gathered and written when the turn ends, one write for
  * each connection; then what is over is freed.  So nothing is ever freed
- * inside a handler that was called for it. */
+ * inside a handler that was called for it.  A handler that is told something
+ * while the turn ends may leave work to others, whose turn has been: then the
+ * next turn does not wait for an event. */
 #include "config.h"
 
 #include <errno.h>
@@ -34,6 +36,12 @@ responder_accept(struct responder *r)
 		ev_io_start(r->loop, &r->acceptable);
 }
 
+void
+responder_take_another_turn(struct responder *r)
+{
+	ev_idle_start(r->loop, &r->again);
+}
+
 static void
 reap(struct responder *r)
 {
@@ -57,6 +65,7 @@ on_turn(struct ev_loop *loop, ev_prepare *w, int events)
 	/* Once each: a handler that writes when told `drained` comes back in
 	 * the next turn, after the others. */
 	size_t count = r->dirty_count;
+	(void)loop;
 	(void)events;
 	while (count-- > 0 && !TAILQ_EMPTY(&r->dirty)) {
 		struct conn *c = TAILQ_FIRST(&r->dirty);
@@ -64,7 +73,7 @@ on_turn(struct ev_loop *loop, ev_prepare *w, int events)
 		conn_flush(c);
 	}
 	if (!TAILQ_EMPTY(&r->dirty))
-		ev_idle_start(loop, &r->again);
+		responder_take_another_turn(r);
 	reap(r);
 	if (r->cgi != NULL && r->connections == 0)
 		cgi_done(r);

@@ -126,7 +126,7 @@ responder_new_cgi(struct ev_loop *loop,
 	ev_io_start(loop, &cgi->broken);
 	/* The call begins in the loop, not in here. */
 	ev_feed_event(loop, &c->readable, EV_CUSTOM);
-	ev_idle_start(loop, &r->again);
+	responder_take_another_turn(r);
 	return r;
 }
 

@@ -89,8 +89,10 @@ conn_lose(struct conn *c)
 	if (call != NULL)
 		conn_retire_call(call);
 	conn_close(c);
-	if (call != NULL)
-		r->handler->gone(call, call->data);
+	if (call == NULL)
+		return;
+	r->handler->gone(call, call->data);
+	responder_take_another_turn(r);
 }
 
 /* Stops reading while the handler leaves too much content untaken.  A CGI
@@ -396,7 +398,7 @@ settle_finish(struct conn *c)
 	/* The next request may be here already, with no event to come. */
 	if (buf_len(&c->in) > 0) {
 		ev_feed_event(r->loop, &c->readable, EV_CUSTOM);
-		ev_idle_start(r->loop, &r->again);
+		responder_take_another_turn(r);
 	}
 }
 
@@ -426,6 +428,7 @@ tell_drained(struct conn *c)
 		return;
 	call->is_above = false;
 	c->responder->handler->drained(call, call->data);
+	responder_take_another_turn(c->responder);
 }
 
 void

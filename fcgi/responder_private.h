@@ -109,6 +109,8 @@ struct responder {
 struct responder *responder_new_common(struct ev_loop *loop,
     const struct responder_handler *handler);
 void responder_accept(struct responder *r);	/* when there is room */
+/* The next turn comes at once, without an event. */
+void responder_take_another_turn(struct responder *r);
 
 /* responder_conn.c */
 struct conn *conn_new(struct responder *r, int fd, int out_fd);

@@ -30,10 +30,11 @@
 #define ANSWER "Status: 200 OK\r\n\r\nhello"
 
 /* What the handler does, and what it saw. */
-enum deed { NOTHING, FINISH, ABORT_IT, READ, READ_AND_FINISH, WRITE_MUCH };
+enum deed { NOTHING, FINISH, ABORT_IT, READ, READ_AND_FINISH, WRITE_MUCH,
+	EXPECT_TURN };
 
 static struct {
-	enum deed on_request, on_content, on_drained;
+	enum deed on_request, on_content, on_drained, on_gone;
 	size_t much;		/* for WRITE_MUCH */
 	unsigned requests, contents, drains, gones;
 	size_t read;
@@ -62,6 +63,19 @@ do_read(struct call *call)
 		app.read += n;
 	}
 	app.ended = call_content_ended(call);
+}
+
+/* What the handler leaves to others when it is told something at the end of a
+ * turn is done in their next one: from here on only the loop itself keeps it
+ * from waiting for an event. */
+static ev_timer tick, guard;
+
+static void
+expect_turn(void)
+{
+	ev_timer_stop(loop, &tick);
+	ev_timer_set(&guard, 5., 0.);
+	ev_timer_start(loop, &guard);
 }
 
 static void
@@ -93,6 +107,9 @@ do_deed(struct call *call, enum deed deed)
 		call_write(call, ANSWER, sizeof(ANSWER) - 1);
 		call_abort(call);
 		app.call = NULL;
+		return;
+	case EXPECT_TURN:
+		expect_turn();
 		return;
 	}
 	call_finish(call);
@@ -141,6 +158,7 @@ on_gone(struct call *call, void *data)
 	cr_assert_eq(call_unsent(call), 0);
 	cr_assert_eq(call_read(call, &byte, 1), 0);
 	cr_assert_not_null(call_params(call));
+	do_deed(call, app.on_gone);
 	call_finish(call);
 	call_abort(call);
 	app.call = NULL;
@@ -531,6 +549,55 @@ Test(responder, says_drained_again_after_each_rise)
 	cr_assert_eq(reply.content_len, 21 * 100000 + sizeof(ANSWER) - 1);
 	reply_clear(&reply);
 	close(fd);
+}
+
+static void
+on_guard(struct ev_loop *l, ev_timer *w, int events)
+{
+	(void)l;
+	(void)w;
+	(void)events;
+	cr_assert_fail("the loop waits though somebody may have work");
+}
+
+/* Until the handler was told, which does EXPECT_TURN then. */
+static void
+run_until_told(const unsigned *times, int fd, struct reply *reply)
+{
+	ev_timer_init(&tick, on_tick, 0.005, 0.005);
+	ev_timer_init(&guard, on_guard, 0., 0.);
+	ev_timer_start(loop, &tick);
+	while (*times == 0) {
+		if (fd >= 0)
+			web_receive_some(fd, reply, 65536);
+		ev_run(loop, EVRUN_ONCE);
+	}
+	ev_timer_stop(loop, &guard);
+}
+
+Test(responder, lets_the_loop_turn_at_once_after_drained)
+{
+	struct reply reply = { 0 };
+	int fd = web_connect();
+	app.on_request = WRITE_MUCH;
+	app.on_drained = EXPECT_TURN;
+	app.much = 1000000;
+	WEB_SEND(fd, HEAD_KEPT STDIN_END);
+	run_until_told(&app.drains, fd, &reply);
+	reply_clear(&reply);
+	close(fd);
+}
+
+Test(responder, lets_the_loop_turn_at_once_after_gone)
+{
+	int fd = web_connect();
+	app.on_gone = EXPECT_TURN;
+	WEB_SEND(fd, HEAD_KEPT STDIN_END);
+	RUN_UNTIL(app.requests == 1);
+	close(fd);
+	/* Found out by writing, when the turn ends, and not by reading. */
+	call_write(app.call, "x", 1);
+	run_until_told(&app.gones, -1, NULL);
 }
 
 Test(responder, sends_what_is_written_before_the_response_is_complete)
