@@ -232,10 +232,14 @@ harness_source(const char *name)
 {
 	const char *source = getenv("INVERTING_PROXY_SOURCE");
 	char *path = path_join(source == NULL ? "." : source, name);
+	/* Apache takes a relative one to be below its ServerRoot. */
+	char *absolute = realpath(path, NULL);
 
-	check(access(path, R_OK) == 0, "%s: %s (is INVERTING_PROXY_SOURCE the "
-	    "source directory?)", path, strerror(errno));
-	return path;
+	check(absolute != NULL && access(absolute, R_OK) == 0, "%s: %s (is "
+	    "INVERTING_PROXY_SOURCE the source directory?)", path,
+	    strerror(errno));
+	free(path);
+	return absolute;
 }
 
 static bool
