@@ -48,15 +48,15 @@ settle(struct watch *w)
 
 /* Elements nobody had room for go back in front, in their order. */
 static void
-put_back(struct watch *w, const struct store_reply *reply, size_t from)
+put_back(struct watch *w, const struct store_reply *element, size_t count)
 {
 	struct span argv[TAKE_MAX + 2];
 	int argc = 0;
 
 	argv[argc++] = span_str("LPUSH");
 	argv[argc++] = store_key_span(&w->list);
-	for (size_t i = reply->count; i-- > from; )
-		argv[argc++] = reply->element[i].string;
+	while (count-- > 0)
+		argv[argc++] = element[count].string;
 	store_command(w->all->store, NULL, NULL, argc, argv);
 	struct span expire[] = { span_str("PEXPIRE"),
 	    store_key_span(&w->list), span_str("60000") };
@@ -72,15 +72,18 @@ took(void *arg, const struct store_reply *reply)
 
 	w->popping = false;
 	if (reply->kind == STORE_ARRAY && reply->count > 0) {
+		/* More than was asked for is no answer of a Redis. */
+		const size_t count = reply->count < w->asked ? reply->count :
+		    w->asked;
 		size_t i = 0;
 
 		if (!w->doomed)
-			while (i < reply->count && w->handler.give(
-			    w->handler.arg, reply->element[i].string))
+			while (i < count && w->handler.give(w->handler.arg,
+			    reply->element[i].string))
 				i++;
-		if (i < reply->count)
-			put_back(w, reply, i);
-		else if (reply->count < w->asked)
+		if (i < count)
+			put_back(w, reply->element + i, count - i);
+		else if (count < w->asked)
 			w->may_have = w->woken;
 	} else if (reply->kind == STORE_NIL || reply->kind == STORE_ARRAY) {
 		w->may_have = w->woken;
