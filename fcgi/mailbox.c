@@ -443,14 +443,20 @@ release_held(struct mailbox *m, struct peer *p, enum mailbox_result result)
 static void
 clear_up_after(struct mailbox *m, struct span worker)
 {
-	struct store_key mail = store_key_mail(worker);
 	struct store_key alive = store_key_workers();
-	struct span del[] = { span_str("DEL"), store_key_span(&mail) };
+	unsigned char id[WORKER_ID_LEN];
 	struct span rem[] = { span_str("ZREM"), store_key_span(&alive),
 	    worker };
 
-	store_command(m->store, NULL, NULL, 2, del);
 	store_command(m->store, NULL, NULL, 3, rem);
+	/* What is no worker's id has no list, and may be too long for a
+	 * key. */
+	if (!hex_decode(worker, id, WORKER_ID_LEN))
+		return;
+	struct store_key mail = store_key_mail(worker);
+	struct span del[] = { span_str("DEL"), store_key_span(&mail) };
+
+	store_command(m->store, NULL, NULL, 2, del);
 }
 
 static void
