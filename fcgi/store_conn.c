@@ -156,9 +156,10 @@ store_view(struct store *s, const redisReply *r)
 	const size_t need = count_elements(r);
 	struct store_reply *room;
 
-	if (need > s->element_cap) {
+	/* There is always one more, so that it points somewhere. */
+	if (need >= s->element_cap) {
 		free(s->elements);
-		s->element_cap = need + need / 2;
+		s->element_cap = need + need / 2 + 1;
 		s->elements = calloc(s->element_cap, sizeof(*s->elements));
 		if (s->elements == NULL)
 			fatal("out of memory");
