@@ -77,40 +77,43 @@ static const char *const steadfast[] = {
 	NULL
 };
 
-static bool
-is_listed(const char *const *list, struct span name)
+/* As CGI does it.  Web servers have done so with the names of params, but a
+ * name that passes here by its spelling would be another field's there. */
+static char
+fold(char c)
 {
-	for (; *list != NULL; list++)
-		if (span_is(span_str(*list), name))
-			return true;
-	return false;
+	if (c >= 'a' && c <= 'z')
+		return (char)(c - 'a' + 'A');
+	return c == '-' ? '_' : c;
 }
 
 static bool
 begins_with(struct span name, const char *prefix)
 {
-	size_t len = strlen(prefix);
-
-	return name.len >= len && memcmp(name.data, prefix, len) == 0;
+	for (size_t i = 0; prefix[i] != '\0'; i++)
+		if (i == name.len || fold(name.data[i]) != prefix[i])
+			return false;
+	return true;
 }
 
-/* Does the option fold to this CGI name? */
 static bool
-folds_to(struct span option, struct span name)
+folds_to(struct span a, struct span b)
 {
-	if (option.len != name.len)
+	if (a.len != b.len)
 		return false;
-	for (size_t i = 0; i < option.len; i++) {
-		char c = option.data[i];
-
-		if (c >= 'a' && c <= 'z')
-			c = (char)(c - 'a' + 'A');
-		else if (c == '-')
-			c = '_';
-		if (c != name.data[i])
+	for (size_t i = 0; i < a.len; i++)
+		if (fold(a.data[i]) != fold(b.data[i]))
 			return false;
-	}
 	return true;
+}
+
+static bool
+is_listed(const char *const *list, struct span name)
+{
+	for (; *list != NULL; list++)
+		if (folds_to(name, span_str(*list)))
+			return true;
+	return false;
 }
 
 static bool
@@ -138,7 +141,7 @@ is_own_login(const struct params *p, struct span name, struct span value)
 	size_t len;
 
 	if (p->auth_type == NULL || (len = strlen(p->auth_type)) == 0 ||
-	    !span_is(name, span_str("AUTHORIZATION")))
+	    !folds_to(name, span_str("AUTHORIZATION")))
 		return false;
 	return value.len > len && value.data[len] == ' ' &&
 	    span_is_nocase(span_of(value.data, len), span_str(p->auth_type));

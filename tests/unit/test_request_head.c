@@ -132,6 +132,15 @@ Test(request_head, believes_no_identity_from_a_client)
 	    "GET / HTTP/1.1\r\nHost: h\r\n" TAIL);
 }
 
+/* Web servers fold them; one that does not must not open a way in. */
+Test(request_head, knows_names_that_were_not_folded)
+{
+	expect(PARAMS(GET, "REQUEST_URI=/", "HTTP_Proxy=http://evil",
+	    "HTTP_x-inverting-proxy-user-id=root", "HTTP_X-Forwarded-User=root",
+	    "HTTP_connection=x", "HTTP_Keep-Alive=1"),
+	    "GET / HTTP/1.1\r\nHost: h\r\n" TAIL);
+}
+
 Test(request_head, keeps_the_web_servers_own_login_from_backends)
 {
 	expect(PARAMS(GET, "REQUEST_URI=/", "AUTH_TYPE=Basic",
