@@ -38,7 +38,9 @@ transfer_url_is_valid(const char *url)
 
 	ok = u != NULL && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
 	    curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-	    (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
+	    (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0) &&
+	    /* libcurl takes "http:/host", too. */
+	    strncmp(url + strlen(scheme), "://", 3) == 0;
 	for (size_t i = 0; ok && i < sizeof(refused) / sizeof(*refused); i++) {
 		part = NULL;
 		if (curl_url_get(u, refused[i], &part, 0) == CURLUE_OK)

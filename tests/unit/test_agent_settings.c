@@ -64,7 +64,8 @@ Test(agent_settings, refuses_what_is_no_host)
 {
 	static const char *const bad[] = { "", "ftp://h", "http://", "h:port",
 		"h:99999", "http://u:p@h", "http://h/path", "h/path", "a b",
-		"unix:", "unix:relative", "h?q", "h#f" };
+		"unix:", "unix:relative", "h?q", "h#f", "http:/h",
+		"http:/h/b://" };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		char *url, *path;
