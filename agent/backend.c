@@ -71,8 +71,8 @@ is_user_field(struct span name)
 	return span_is_nocase(span_of(folded, name.len), span_str(USER_FIELD));
 }
 
-/* Equal repeats of Content-Length are one (RFC 9110 8.6); the framing has
- * been read, so they are equal. */
+/* Equal repeats of Content-Length are one (RFC 9110 8.6).  The framing has
+ * been read, so they are equal, or tell of content that does not come. */
 static void
 keep_one_content_length(struct fields *f)
 {
@@ -142,8 +142,7 @@ backend_response(struct span head, struct span method, bool chunked,
 	if (r != 0)
 		goto out;
 	fields_remove_hop_by_hop(f);
-	if (framing->kind == HTTP1_FRAMING_LENGTH)
-		keep_one_content_length(f);
+	keep_one_content_length(f);
 	if (framing->kind == HTTP1_FRAMING_NONE)
 		chunked = false;
 	if (chunked) {
