@@ -11,13 +11,6 @@
 #include "tests/fuzz/fuzz.h"
 
 static void
-must(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
-static void
 check_user(const char *user)
 {
 	must(user[0] != '\0' && strlen(user) <= USER_MAX);

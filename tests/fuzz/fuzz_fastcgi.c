@@ -10,13 +10,6 @@
 
 enum { IN_MAX = 1 << 20 };
 
-static void
-must(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
 /* Follows the records; their content goes to *wanted. */
 static int
 scan(struct conn *c, struct buf *wanted)

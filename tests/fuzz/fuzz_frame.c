@@ -12,13 +12,6 @@
 enum { LIMIT = 256 * 1024 };
 
 static void
-must(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
-static void
 must_be_same(const struct frame *a, const struct frame *b)
 {
 	must(a->type == b->type && a->flags == b->flags &&

@@ -8,13 +8,6 @@
 #include "common/http1_body.h"
 #include "tests/fuzz/fuzz.h"
 
-static void
-must(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
 /* Feeds *bytes in pieces of `step`; leaves in it what was not taken. */
 static int
 decode(struct http1_framing framing, struct span *bytes, size_t step,

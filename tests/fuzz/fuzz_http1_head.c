@@ -9,13 +9,6 @@
 
 enum { HEAD_MAX = 4096, MAX_FIELDS = 64 };
 
-static void
-must(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
 static size_t
 find_end(struct span bytes)
 {

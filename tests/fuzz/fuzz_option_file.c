@@ -43,13 +43,6 @@ static const struct option_program program = {
 	.environment_prefix = "FUZZ_OPTION_FILE_",
 };
 
-static void
-must(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
 /* What it prints is kept in *printed, what it complains of in *said. */
 static enum option_result
 parse(const void *text, size_t len, bool show, struct settings *settings,
