@@ -277,6 +277,13 @@ frame_decode(struct span *in, struct frame *frame)
 	return WIRE_DONE;
 }
 
+size_t
+frame_payload_len(struct span in)
+{
+	return in.len < FRAME_HEADER_LEN ? 0 :
+	    get_u32((const unsigned char *)in.data);
+}
+
 /*
  * Writing, into room that is known to be there.
  */

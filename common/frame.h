@@ -109,6 +109,10 @@ struct frame {
  * is WIRE_DONE with that type and no payload: skip it. */
 int frame_decode(struct span *in, struct frame *frame) WIRE_MUSTCHECK;
 
+/* How long the payload of the frame in front will be, before it is there; 0
+ * when not even that is. */
+size_t frame_payload_len(struct span in);
+
 /* Appends the encoding of *frame; the fields of its type are used, the others
  * ignored.  WIRE_TOO_LARGE when a part is over its limit. */
 int frame_encode(struct buf *out, const struct frame *frame) WIRE_MUSTCHECK;

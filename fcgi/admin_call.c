@@ -195,19 +195,6 @@ decode_id(struct span escaped, char id[BACKEND_ID_MAX + 1])
 
 /* --- who calls --- */
 
-static void
-log_refusal(const struct call *call, const char *message)
-{
-	struct log_line line;
-
-	log_line_begin(&line, LOG_LEVEL_WARN, NULL, message);
-	log_line_span(&line, "client", span_str(call_param(call,
-	    "REMOTE_ADDR")));
-	log_line_span(&line, "user", span_str(call_param(call,
-	    "REMOTE_USER")));
-	log_line_end(&line);
-}
-
 static bool
 is_listed(const struct option_list *admins, const char *user)
 {
@@ -215,6 +202,29 @@ is_listed(const struct option_list *admins, const char *user)
 		if (strcmp(admins->item[i], user) == 0)
 			return true;
 	return false;
+}
+
+/* Does a page in a browser make this call?  Pages of backends have the same
+ * origin as the admin mount, so to the browser they may use the login of an
+ * admin who looks at them.  Browsers say who asks, and no script can take these
+ * fields away (Fetch, "forbidden request-header"). */
+static bool
+is_made_by_page(const struct call *call)
+{
+	const char *site = call_param(call, "HTTP_SEC_FETCH_SITE");
+
+	return call_param(call, "HTTP_ORIGIN") != NULL ||
+	    (site != NULL && strcmp(site, "none") != 0);
+}
+
+static void
+refuse(struct call *call, const struct admin_settings *settings, int status,
+    const char *why)
+{
+	login_failed(settings->logins, call, status, why);
+	answer_error(call, status, status == 401 ?
+	    "WWW-Authenticate: Bearer realm=\"inverting-proxy\"\r\n" : "",
+	    why);
 }
 
 /* The name of the admin who calls, or NULL: then the call is answered. */
@@ -226,25 +236,24 @@ authorize(struct call *call, const struct registry *registry,
 	const char *user = call_param(call, "REMOTE_USER");
 	const struct token *token = auth_check_bearer(registry, authorization,
 	    TOKEN_ROLE_ADMIN);
+	bool is_logged_in = user != NULL && user[0] != '\0';
 
 	if (token != NULL)
 		return token->user;
-	if (user != NULL && user[0] != '\0' && is_listed(settings->admins,
-	    user))
-		return user;
-	if (auth_check_bearer(registry, authorization, TOKEN_ROLE_AGENT)) {
-		log_refusal(call, "an agent's token on the admin mount");
-		answer_error(call, 403, "",
+	if (is_logged_in && is_listed(settings->admins, user)) {
+		if (!is_made_by_page(call))
+			return user;
+		refuse(call, settings, 403, "a page in a browser may not use "
+		    "an admin's login: use an admin token");
+	} else if (auth_check_bearer(registry, authorization,
+	    TOKEN_ROLE_AGENT)) {
+		refuse(call, settings, 403,
 		    "an agent's token is no admin's token");
-	} else if (user != NULL && user[0] != '\0') {
-		log_refusal(call, "a user who is no admin on the admin mount");
-		answer_error(call, 403, "", "this user is no admin");
+	} else if (is_logged_in) {
+		refuse(call, settings, 403, "this user is no admin");
 	} else {
-		if (authorization != NULL)
-			log_refusal(call, "a wrong admin token");
-		answer_error(call, 401,
-		    "WWW-Authenticate: Bearer realm=\"inverting-proxy\"\r\n",
-		    authorization != NULL ? "the token is wrong" :
+		refuse(call, settings, 401, authorization != NULL ?
+		    "the token is wrong" :
 		    "an admin token is needed: Authorization: Bearer TOKEN");
 	}
 	return NULL;

@@ -3,12 +3,14 @@
 #define FCGI_ADMIN_CALL_H
 
 #include "common/option.h"
+#include "fcgi/login.h"
 #include "fcgi/registry.h"
 #include "fcgi/responder.h"
 
 struct admin_settings {
 	const struct option_list *admins;	/* REMOTE_USERs that are admins */
 	const char *mount;			/* path prefix of the mount, "" */
+	struct logins *logins;
 	/* Fails the queued exchanges of a deleted backend. */
 	void (*backend_deleted)(void *arg, struct span id);
 	void *arg;

@@ -1,6 +1,7 @@
 /* agent_call.c - the agent role: authentication and which call it is. */
 #include "config.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
@@ -10,21 +11,29 @@
 #include "fcgi/auth.h"
 #include "fcgi/reply.h"
 
-const char *
-agent_call_identity(struct call *call, const struct registry *registry)
+enum { RETRY_SECONDS = 1 };
+
+static bool
+find_caller(const struct call *call, const struct registry *registry,
+    struct agent_caller *caller)
 {
 	const char *user = call_param(call, "REMOTE_USER");
 	const struct token *token;
 
-	if (user != NULL && user[0] != '\0')
-		return user;
+	if (user != NULL && user[0] != '\0') {
+		*caller = (struct agent_caller){ user, NULL };
+		return true;
+	}
 	token = auth_check_bearer(registry, call_param(call,
 	    "HTTP_AUTHORIZATION"), TOKEN_ROLE_AGENT);
-	return token == NULL ? NULL : token->user;
+	if (token == NULL)
+		return false;
+	*caller = (struct agent_caller){ token->user, token->id };
+	return true;
 }
 
-bool
-agent_call_may_serve(const struct registry *registry, const char *identity,
+static bool
+may_serve(const struct registry *registry, const char *identity,
     struct span backend)
 {
 	const struct backend *b = registry_backend(registry, backend);
@@ -33,22 +42,132 @@ agent_call_may_serve(const struct registry *registry, const char *identity,
 }
 
 void
-agent_call_refuse(struct call *call, int status, const char *why)
+agent_call_refuse(struct agent_parts *parts, struct call *call, int status,
+    const char *why)
 {
-	const char *address = call_param(call, "REMOTE_ADDR");
-	const char *backend = call_param(call,
-	    "HTTP_X_INVERTING_PROXY_BACKEND_ID");
-	struct log_line line;
-
-	log_line_begin(&line, LOG_LEVEL_WARN, NULL, "agent refused");
-	log_line_number(&line, "status", status);
-	log_line_span(&line, "address", span_str(address));
-	if (backend != NULL)
-		log_line_span(&line, "backend", span_str(backend));
-	log_line_span(&line, "why", span_str(why));
-	log_line_end(&line);
+	login_failed(parts->logins, call, status, why);
 	reply_text(call, status, why, NULL, 0);
 }
+
+/* --- an open call --- */
+
+bool
+agent_call_begin(struct agent_call *a, struct agent_parts *parts,
+    struct call *call, const struct agent_caller *caller,
+    const struct agent_call_handler *handler)
+{
+	if (!quota_take(parts->calls_quota, span_str(caller->identity),
+	    &a->place)) {
+		reply_text(call, 429, "This agent has too many calls open.",
+		    NULL, RETRY_SECONDS);
+		return false;
+	}
+	a->handler = handler;
+	a->identity = strdup(caller->identity);
+	a->token = caller->token == NULL ? NULL : strdup(caller->token);
+	if (a->identity == NULL || (a->token == NULL &&
+	    caller->token != NULL))
+		fatal("agent_call: out of memory");
+	buf_init(&a->backends, 64 * 1024);
+	LIST_INSERT_HEAD(&parts->calls, a, link);
+	return true;
+}
+
+void
+agent_call_end(struct agent_call *a)
+{
+	LIST_REMOVE(a, link);
+	quota_give_back(a->place);
+	buf_clear(&a->backends);
+	free(a->identity);
+	free(a->token);
+}
+
+bool
+agent_call_allow(struct agent_call *a, struct agent_parts *parts,
+    struct span backend)
+{
+	if (!may_serve(parts->registry, a->identity, backend))
+		return false;
+	if (frame_append_backend(&a->backends, backend) != WIRE_OK)
+		fatal("agent_call: too many backends");
+	hand_out_attend(parts->hand_out, backend);
+	registry_note_seen(parts->registry, backend);
+	return true;
+}
+
+/* --- what was proven does not hold any more --- */
+
+enum withdrawn { WITHDRAWN_NONE, WITHDRAWN_SOME, WITHDRAWN_ALL };
+
+/* Takes from the list what is not this agent's any more, but not the last. */
+static enum withdrawn
+withdraw_backends(struct agent_call *a, const struct registry *registry)
+{
+	struct span list = buf_span(&a->backends), backend;
+	struct buf left;
+
+	buf_init(&left, a->backends.max);
+	while (frame_next_backend(&list, &backend))
+		if (may_serve(registry, a->identity, backend) &&
+		    frame_append_backend(&left, backend) != WIRE_OK)
+			fatal("agent_call: out of memory");
+	if (buf_len(&left) == buf_len(&a->backends) || buf_len(&left) == 0) {
+		bool none = buf_len(&left) == buf_len(&a->backends);
+
+		buf_clear(&left);
+		return none ? WITHDRAWN_NONE : WITHDRAWN_ALL;
+	}
+	buf_clear(&a->backends);
+	a->backends = left;
+	return WITHDRAWN_SOME;
+}
+
+static void
+check_backends(struct agent_call *a, const struct registry *registry)
+{
+	switch (withdraw_backends(a, registry)) {
+	case WITHDRAWN_NONE:
+		break;
+	case WITHDRAWN_SOME:
+		if (a->handler->recall != NULL)
+			a->handler->recall(a);
+		break;
+	case WITHDRAWN_ALL:
+		a->handler->revoked(a, 403,
+		    "This is no longer a backend of this agent.");
+		break;
+	}
+}
+
+static bool
+token_holds(const struct agent_call *a, const struct registry *registry)
+{
+	const struct token *token;
+
+	if (a->token == NULL)
+		return true;
+	token = registry_token(registry, span_str(a->token));
+	return token != NULL && token->role == TOKEN_ROLE_AGENT &&
+	    strcmp(token->user, a->identity) == 0;
+}
+
+void
+agent_calls_registry_changed(struct agent_parts *parts)
+{
+	struct agent_call *a, *next;
+
+	for (a = LIST_FIRST(&parts->calls); a != NULL; a = next) {
+		next = LIST_NEXT(a, link);
+		if (!token_holds(a, parts->registry))
+			a->handler->revoked(a, 401,
+			    "The agent's token was removed.");
+		else
+			check_backends(a, parts->registry);
+	}
+}
+
+/* --- which call it is --- */
 
 /* Does the path of the request target end with this? */
 static bool
@@ -85,7 +204,7 @@ agent_call_request(struct call *call, struct agent_parts *parts)
 {
 	const char *target = call_param(call, "REQUEST_URI");
 	enum agent_call_kind kind = CALL_PENDING;
-	const char *identity;
+	struct agent_caller caller;
 
 	while (kind < CALL_UNKNOWN && (target == NULL ||
 	    !path_ends(target, kinds[kind].tail)))
@@ -107,23 +226,23 @@ agent_call_request(struct call *call, struct agent_parts *parts)
 		    NULL, 1);
 		return;
 	}
-	if ((identity = agent_call_identity(call, parts->registry)) == NULL) {
-		agent_call_refuse(call, 401,
+	if (!find_caller(call, parts->registry, &caller)) {
+		agent_call_refuse(parts, call, 401,
 		    "A valid agent token is needed.");
 		return;
 	}
 	switch (kind) {
 	case CALL_PENDING:
-		agent_classic_pending(parts->classic, call, identity);
+		agent_classic_pending(parts->classic, call, &caller);
 		break;
 	case CALL_FETCH:
-		agent_classic_fetch(parts->classic, call, identity);
+		agent_classic_fetch(parts->classic, call, &caller);
 		break;
 	case CALL_RESPONSE:
-		agent_classic_response(parts->classic, call, identity);
+		agent_classic_response(parts->classic, call, &caller);
 		break;
 	case CALL_EXCHANGE:
-		agent_native_exchange(parts->native, call, identity);
+		agent_native_exchange(parts->native, call, &caller);
 		break;
 	case CALL_UNKNOWN:
 		break;

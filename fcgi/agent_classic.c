@@ -38,7 +38,7 @@ classic_must(int r)
 static void
 find_instance(struct classic_call *c, struct span backend)
 {
-	struct span parts[] = { backend,
+	struct span parts[] = { span_str(c->agent.identity), backend,
 	    span_str(call_param(c->call, "HTTP_X_INVERTING_PROXY_AGENT_ID")),
 	    span_str(call_param(c->call, "HTTP_X_INVERTING_PROXY_VM_ID")),
 	    span_str(call_param(c->call, "REMOTE_ADDR")) };
@@ -85,7 +85,7 @@ on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 
 bool
 classic_call_init(struct classic_call *c, struct agent_classic *all,
-    struct call *call, const char *identity,
+    struct call *call, const struct agent_caller *caller,
     const struct agent_call_handler *handler)
 {
 	const char *backend = call_param(call,
@@ -96,22 +96,19 @@ classic_call_init(struct classic_call *c, struct agent_classic *all,
 		    "missing.", NULL, 0);
 		return false;
 	}
-	if (!agent_call_may_serve(all->parts->registry, identity,
-	    span_str(backend))) {
-		agent_call_refuse(call, 403,
+	if (!agent_call_begin(&c->agent, all->parts, call, caller, handler))
+		return false;
+	if (!agent_call_allow(&c->agent, all->parts, span_str(backend))) {
+		agent_call_end(&c->agent);
+		agent_call_refuse(all->parts, call, 403,
 		    "This is not a backend of this agent.");
 		return false;
 	}
-	c->agent.handler = handler;
 	c->all = all;
 	c->call = call;
 	c->number = call_number(call);
 	find_instance(c, span_str(backend));
 	classic_call_sign(c);
-	buf_init(&c->backends, 1024);
-	classic_must(frame_append_backend(&c->backends, span_str(backend)));
-	hand_out_attend(all->parts->hand_out, span_str(backend));
-	registry_note_seen(all->parts->registry, span_str(backend));
 	HASH_ADD(hh, all->by_number, number, sizeof c->number, c);
 	return true;
 }
@@ -138,7 +135,7 @@ void
 classic_call_clear(struct classic_call *c)
 {
 	HASH_DELETE(hh, c->all->by_number, c);
-	buf_clear(&c->backends);
+	agent_call_end(&c->agent);
 }
 
 struct call *
@@ -164,7 +161,7 @@ classic_call_send(struct classic_call *c, const struct exchange_id *id,
 	frame->id = *id;
 	buf_drain(out, buf_len(out));
 	classic_must(frame_encode(out, frame));
-	mailbox_send(mailbox, &owner, &self, buf_span(&c->backends),
+	mailbox_send(mailbox, &owner, &self, buf_span(&c->agent.backends),
 	    buf_span(out), done, c);
 }
 
@@ -264,19 +261,32 @@ poll_gone(struct agent_call *agent)
 	poll_end((struct poll *)(void *)agent);
 }
 
-static const struct agent_call_handler poll_handler = { poll_nothing,
-	poll_nothing, poll_gone };
+static void
+poll_revoked(struct agent_call *agent, int status, const char *why)
+{
+	struct poll *p = (struct poll *)(void *)agent;
+
+	reply_text(classic_call_release(&p->base), status, why, NULL, 0);
+	poll_end(p);
+}
+
+static const struct agent_call_handler poll_handler = {
+	.content = poll_nothing,
+	.drained = poll_nothing,
+	.gone = poll_gone,
+	.revoked = poll_revoked,
+};
 
 void
 agent_classic_pending(struct agent_classic *all, struct call *call,
-    const char *identity)
+    const struct agent_caller *caller)
 {
 	struct poll *p = calloc(1, sizeof *p);
 	struct agent_parts *parts = all->parts;
 
 	if (p == NULL)
 		fatal("agent_classic: out of memory");
-	if (!classic_call_init(&p->base, all, call, identity,
+	if (!classic_call_init(&p->base, all, call, caller,
 	    &poll_handler)) {
 		free(p);
 		return;
@@ -294,7 +304,7 @@ agent_classic_pending(struct agent_classic *all, struct call *call,
 	if (all->draining)
 		poll_mark_dirty(p);
 	else if (hand_out_wait(parts->hand_out, &p->waiter,
-	    buf_span(&p->base.backends)) != 0)
+	    buf_span(&p->base.agent.backends)) != 0)
 		fatal("agent_classic: out of memory");
 }
 

@@ -14,11 +14,11 @@ void agent_classic_free(struct agent_classic *c);
 /* GET agent/pending, GET agent/request, POST agent/response.  Each takes over
  * the call. */
 void agent_classic_pending(struct agent_classic *c, struct call *call,
-    const char *identity);
+    const struct agent_caller *caller);
 void agent_classic_fetch(struct agent_classic *c, struct call *call,
-    const char *identity);
+    const struct agent_caller *caller);
 void agent_classic_response(struct agent_classic *c, struct call *call,
-    const char *identity);
+    const struct agent_caller *caller);
 
 /* A frame for one of these calls, from the owner. */
 void agent_classic_take(struct agent_classic *c, unsigned long long call,

@@ -260,12 +260,33 @@ on_gone(struct agent_call *agent)
 	settle(f);
 }
 
-static const struct agent_call_handler fetch_handler = { on_content,
-	on_drained, on_gone };
+static void
+on_revoked(struct agent_call *agent, int status, const char *why)
+{
+	struct fetch *f = (struct fetch *)(void *)agent;
+	struct call *call;
+
+	if (f->base.call == NULL)
+		return;
+	tell_owner(f);
+	call = classic_call_release(&f->base);
+	if (f->begun)
+		call_abort(call);
+	else
+		reply_text(call, status, why, NULL, 0);
+	settle(f);
+}
+
+static const struct agent_call_handler fetch_handler = {
+	.content = on_content,
+	.drained = on_drained,
+	.gone = on_gone,
+	.revoked = on_revoked,
+};
 
 void
 agent_classic_fetch(struct agent_classic *all, struct call *call,
-    const char *identity)
+    const struct agent_caller *caller)
 {
 	struct frame frame = { .type = FRAME_FETCH };
 	struct exchange_id id;
@@ -275,7 +296,7 @@ agent_classic_fetch(struct agent_classic *all, struct call *call,
 		return;
 	if ((f = calloc(1, sizeof *f)) == NULL)
 		fatal("agent_classic: out of memory");
-	if (!classic_call_init(&f->base, all, call, identity,
+	if (!classic_call_init(&f->base, all, call, caller,
 	    &fetch_handler)) {
 		free(f);
 		return;

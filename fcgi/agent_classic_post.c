@@ -321,24 +321,46 @@ on_drained(struct agent_call *agent)
 	(void)agent;
 }
 
+/* What the owner waits for will not come by this call. */
+static void
+give_up(struct post *p)
+{
+	if (!p->done)
+		send_reset(p, p->head_sent ? FRAME_RESET_BROKEN :
+		    FRAME_RESET_NOT_STARTED);
+}
+
 static void
 on_gone(struct agent_call *agent)
 {
 	struct post *p = (struct post *)(void *)agent;
 
-	if (!p->done)
-		send_reset(p, p->head_sent ? FRAME_RESET_BROKEN :
-		    FRAME_RESET_NOT_STARTED);
+	give_up(p);
 	p->base.call = NULL;
 	settle(p);
 }
 
-static const struct agent_call_handler post_handler = { on_content,
-	on_drained, on_gone };
+static void
+on_revoked(struct agent_call *agent, int status, const char *why)
+{
+	struct post *p = (struct post *)(void *)agent;
+
+	if (p->base.call == NULL)
+		return;
+	give_up(p);
+	answer(p, status, why);
+}
+
+static const struct agent_call_handler post_handler = {
+	.content = on_content,
+	.drained = on_drained,
+	.gone = on_gone,
+	.revoked = on_revoked,
+};
 
 void
 agent_classic_response(struct agent_classic *all, struct call *call,
-    const char *identity)
+    const struct agent_caller *caller)
 {
 	struct frame accept = { .type = FRAME_ACCEPT };
 	const struct settings *settings = all->parts->settings;
@@ -349,7 +371,7 @@ agent_classic_response(struct agent_classic *all, struct call *call,
 		return;
 	if ((p = calloc(1, sizeof *p)) == NULL)
 		fatal("agent_classic: out of memory");
-	if (!classic_call_init(&p->base, all, call, identity,
+	if (!classic_call_init(&p->base, all, call, caller,
 	    &post_handler)) {
 		free(p);
 		return;

@@ -18,7 +18,6 @@ struct classic_call {
 	unsigned long long number;
 	/* Who is calling, as far as that can be told. */
 	unsigned char instance[AGENT_INSTANCE_LEN];
-	struct buf backends;		/* its one backend, as in HELLO */
 	void (*take)(struct classic_call *c, const struct frame *frame);
 	UT_hash_handle hh;
 };
@@ -44,9 +43,10 @@ struct classic_agent {
 /* The agent is there: its exchanges stay with it. */
 void classic_call_sign(struct classic_call *c);
 
-/* Checks the backend; false: answered with 400 or 403, *c is untouched. */
+/* Checks the backend; false: answered with 400, 403 or 429, and there is
+ * nothing to clear. */
 bool classic_call_init(struct classic_call *c, struct agent_classic *all,
-    struct call *call, const char *identity,
+    struct call *call, const struct agent_caller *caller,
     const struct agent_call_handler *handler);
 
 /* The exchange id of the call; false: answered with 400 or 404. */

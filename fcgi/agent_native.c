@@ -17,6 +17,8 @@ enum {
 	READ_MAX = 64 * 1024,
 };
 
+static const char not_its_backends[] =
+    "None of these backends is this agent's.";
 static const char content_type[] = "application/vnd.inverting-proxy.frames";
 
 static void
@@ -60,8 +62,7 @@ settle(struct native_call *c)
 		c->session->calls--;
 	buf_clear(&c->in);
 	buf_clear(&c->answer);
-	buf_clear(&c->backends);
-	free(c->identity);
+	agent_call_end(&c->agent);
 	free(c);
 }
 
@@ -73,10 +74,8 @@ refuse(struct native_call *c, int status, const char *why)
 	unpark(c);
 	c->call = NULL;
 	call_set_data(call, NULL);
-	if (status == 401 || status == 403)
-		agent_call_refuse(call, status, why);
-	else
-		reply_text(call, status, why, NULL, status == 503 ? 1 : 0);
+	reply_text(call, status, why, NULL, status == 503 || status == 429 ?
+	    1 : 0);
 	settle(c);
 }
 
@@ -126,7 +125,7 @@ give(struct waiter *w, struct span encoded, const struct frame *open)
 	buf_init(&out, 256);
 	must(frame_encode(&out, &handed));
 	mailbox_send(c->all->parts->mailbox, &owner, &self,
-	    buf_span(&c->backends), buf_span(&out), NULL, NULL);
+	    buf_span(&c->agent.backends), buf_span(&out), NULL, NULL);
 	buf_clear(&out);
 }
 
@@ -157,7 +156,7 @@ park(struct native_call *c)
 		c->waiter.capacity = 0;
 	watch_want(c->session->mail);
 	if (c->waiter.capacity > 0 && hand_out_wait(parts->hand_out,
-	    &c->waiter, buf_span(&c->backends)) != 0)
+	    &c->waiter, buf_span(&c->agent.backends)) != 0)
 		fatal("agent_native: out of memory");
 }
 
@@ -243,7 +242,7 @@ deliver_here(struct native_call *c, const struct address *self,
 
 	while (frames.len > 0 && frame_decode(&frames, &frame) == WIRE_DONE)
 		exchanges_take_frame(c->all->parts->exchanges, self,
-		    buf_span(&c->backends), &frame);
+		    buf_span(&c->agent.backends), &frame);
 }
 
 static void
@@ -274,7 +273,7 @@ send_to_owner(struct native_call *c, const struct exchange_id *id,
 	if (len > 0)
 		memcpy(sending->frames, frames.data, len);
 	c->busy++;
-	mailbox_send(mailbox, &owner, &self, buf_span(&c->backends), frames,
+	mailbox_send(mailbox, &owner, &self, buf_span(&c->agent.backends), frames,
 	    frames_sent, sending);
 }
 
@@ -282,24 +281,18 @@ send_to_owner(struct native_call *c, const struct exchange_id *id,
 static bool
 allow_backends(struct native_call *c, struct span list)
 {
-	struct agent_parts *parts = c->all->parts;
 	struct span backend;
 
 	while (frame_next_backend(&list, &backend)) {
-		if (agent_call_may_serve(parts->registry, c->identity,
-		    backend)) {
-			must(frame_append_backend(&c->backends, backend));
-			hand_out_attend(parts->hand_out, backend);
-			registry_note_seen(parts->registry, backend);
+		if (agent_call_allow(&c->agent, c->all->parts, backend))
 			continue;
-		}
 		struct frame refused = { .type = FRAME_REFUSED, .code = 403,
 		    .backend = backend,
 		    .text = span_str("not a backend of this agent") };
 
 		must(frame_encode(&c->answer, &refused));
 	}
-	return buf_len(&c->backends) > 0;
+	return buf_len(&c->agent.backends) > 0;
 }
 
 /* false: the call was refused. */
@@ -315,10 +308,16 @@ take_hello(struct native_call *c, const struct frame *hello)
 		return false;
 	}
 	if (!allow_backends(c, hello->backends)) {
-		refuse(c, 403, "None of these backends is this agent's.");
+		login_failed(parts->logins, c->call, 403, not_its_backends);
+		refuse(c, 403, not_its_backends);
 		return false;
 	}
-	s = c->session = session_get(c->all, hello->instance);
+	s = c->session = session_get(c->all, c->agent.identity,
+	    hello->instance);
+	if (s == NULL) {
+		refuse(c, 429, "There are too many agents of this identity.");
+		return false;
+	}
 	s->calls++;
 	s->called = ev_now(parts->loop);
 	c->waiter.capacity = hello->capacity;
@@ -328,11 +327,11 @@ take_hello(struct native_call *c, const struct frame *hello)
 		watch_tell(s->mail, span_str(SESSION_LEAVING));
 	}
 	c->in_flight = hello->in_flight;
-	exchanges_agent_seen(parts->exchanges, hello->instance);
+	exchanges_agent_seen(parts->exchanges, s->instance);
 	if (hello->in_flight > 0 && ev_now(parts->loop) - s->signed_at >
 	    (double)parts->settings->lease_ms / 8000) {
 		s->signed_at = ev_now(parts->loop);
-		lease_sign(parts->store, hello->instance,
+		lease_sign(parts->store, s->instance,
 		    parts->settings->lease_ms);
 	}
 	return true;
@@ -370,6 +369,16 @@ is_from_agent(const struct native_call *c, unsigned type)
 	}
 }
 
+/* A frame that might be one, but is more than we take. */
+static bool
+is_too_large(const struct native_call *c, struct span in)
+{
+	size_t len = frame_payload_len(in);
+
+	return len > (size_t)c->all->parts->settings->frame_limit &&
+	    len <= FRAME_PAYLOAD_MAX;
+}
+
 /* Takes the whole frames that are there; runs of frames for one owner go
  * together.  false: the call was refused. */
 static bool
@@ -384,6 +393,10 @@ take_frames(struct native_call *c)
 	for (;;) {
 		const char *start = rest.data;
 
+		if (is_too_large(c, rest)) {
+			refuse(c, 413, "A frame is too large.");
+			return false;
+		}
 		r = frame_decode(&rest, &frame);
 		if (r != WIRE_DONE)
 			break;
@@ -463,12 +476,38 @@ on_gone(struct agent_call *agent)
 	settle(c);
 }
 
-static const struct agent_call_handler native_handler = { on_content,
-	on_drained, on_gone };
+/* Its next call names what it serves anew. */
+static void
+on_recall(struct agent_call *agent)
+{
+	struct native_call *c = (struct native_call *)(void *)agent;
+
+	if (!c->is_parked)
+		return;
+	c->waiter.capacity = 0;
+	native_call_mark_dirty(c);
+}
+
+static void
+on_revoked(struct agent_call *agent, int status, const char *why)
+{
+	struct native_call *c = (struct native_call *)(void *)agent;
+
+	if (c->call != NULL)
+		refuse(c, status, why);
+}
+
+static const struct agent_call_handler native_handler = {
+	.content = on_content,
+	.drained = on_drained,
+	.gone = on_gone,
+	.recall = on_recall,
+	.revoked = on_revoked,
+};
 
 void
 agent_native_exchange(struct agent_native *n, struct call *call,
-    const char *identity)
+    const struct agent_caller *caller)
 {
 	const char *length = call_param(call, "CONTENT_LENGTH");
 	unsigned long long len;
@@ -483,16 +522,19 @@ agent_native_exchange(struct agent_native *n, struct call *call,
 		    0);
 		return;
 	}
-	if ((c = calloc(1, sizeof *c)) == NULL ||
-	    (c->identity = strdup(identity)) == NULL)
+	if ((c = calloc(1, sizeof *c)) == NULL)
 		fatal("agent_native: out of memory");
-	c->agent.handler = &native_handler;
+	if (!agent_call_begin(&c->agent, n->parts, call, caller,
+	    &native_handler)) {
+		free(c);
+		return;
+	}
 	c->waiter.give = give;
 	c->all = n;
 	c->call = call;
-	buf_init(&c->in, FRAME_PAYLOAD_MAX + FRAME_HEADER_LEN + READ_MAX);
+	buf_init(&c->in, (size_t)n->parts->settings->frame_limit +
+	    FRAME_HEADER_LEN + READ_MAX);
 	buf_init(&c->answer, FRAME_CALL_MAX);
-	buf_init(&c->backends, 64 * 1024);
 	ev_timer_init(&c->timer, on_timer, 0., 0.);
 	c->timer.data = c;
 	call_set_data(call, c);
@@ -513,10 +555,7 @@ agent_native_take(struct agent_native *n, const unsigned char *instance,
 void
 agent_native_lost(struct agent_native *n, const unsigned char *instance)
 {
-	struct session *s = session_get(n, instance);
-
-	session_told(s, span_str(SESSION_LOST));
-	watch_tell(s->mail, span_str(SESSION_LOST));
+	session_lost(n, instance);
 }
 
 void

@@ -12,7 +12,7 @@ void agent_native_free(struct agent_native *n);
 
 /* POST agent/exchange.  Takes over the call. */
 void agent_native_exchange(struct agent_native *n, struct call *call,
-    const char *identity);
+    const struct agent_caller *caller);
 
 /* Frames for an agent: true when it has a call parked here that takes them. */
 bool agent_native_take(struct agent_native *n, const unsigned char *instance,

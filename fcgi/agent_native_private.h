@@ -21,10 +21,8 @@ struct native_call {
 	struct agent_native *all;
 	struct call *call;		/* NULL: answered or gone */
 	struct session *session;	/* NULL before HELLO */
-	char *identity;
 	struct buf in;
 	struct buf answer;
-	struct buf backends;		/* that it may serve, as in HELLO */
 	bool wants_park;
 	bool is_in;			/* all its content has come */
 	bool is_parked;
@@ -37,10 +35,13 @@ struct native_call {
 	TAILQ_ENTRY(native_call) dirty_link;
 };
 
-/* One agent, for as long as it calls this worker. */
+/* One agent, for as long as it calls this worker.  instance stands for what
+ * the agent calls itself and for its identity together: nobody else's calls
+ * bring its frames. */
 struct session {
 	struct agent_native *all;
 	unsigned char instance[AGENT_INSTANCE_LEN];
+	struct quota_place *place;
 	TAILQ_HEAD(, native_call) parked;
 	struct watch *mail;
 	struct buf outbox;	/* for its next call, if that comes soon */
@@ -63,11 +64,16 @@ struct agent_native {
 /* Answered at the end of the loop turn. */
 void native_call_mark_dirty(struct native_call *c);
 
-/* The session of this agent; a new one if need be. */
-struct session *session_get(struct agent_native *n,
+/* The session of the agent of this identity that calls itself so; a new one if
+ * need be.  NULL: there are too many agents of this identity. */
+struct session *session_get(struct agent_native *n, const char *identity,
     const unsigned char *instance);
 
-/* NULL when the agent has not called here. */
+/* An agent was lost: nothing is left for it anywhere. */
+void session_lost(struct agent_native *n, const unsigned char *instance);
+
+/* By the instance that addresses have.  NULL when the agent has not called
+ * here. */
 struct session *session_find(struct agent_native *n,
     const unsigned char *instance);
 void session_free(struct session *s);

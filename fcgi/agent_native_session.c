@@ -8,6 +8,7 @@
 #include "common/hex.h"
 #include "common/log.h"
 #include "fcgi/agent_native_private.h"
+#include "fcgi/auth.h"
 
 /* Frames for an agent between two calls wait this long for the next one to
  * come here; then they go to Redis, where every worker finds them. */
@@ -120,15 +121,24 @@ session_find(struct agent_native *n, const unsigned char *instance)
 	return s;
 }
 
-struct session *
-session_get(struct agent_native *n, const unsigned char *instance)
+/* What an agent calls itself is its own word; its identity is proven. */
+static void
+bind_instance(const char *identity, const unsigned char *instance,
+    unsigned char bound[AGENT_INSTANCE_LEN])
+{
+	struct span parts[] = { span_str(identity),
+	    span_of((const char *)instance, AGENT_INSTANCE_LEN) };
+
+	auth_digest(parts, sizeof parts / sizeof *parts, bound);
+}
+
+static struct session *
+session_new(struct agent_native *n, const unsigned char *instance)
 {
 	char hex[2 * AGENT_INSTANCE_LEN + 1];
-	struct session *s = session_find(n, instance);
+	struct session *s = calloc(1, sizeof *s);
 
-	if (s != NULL)
-		return s;
-	if ((s = calloc(1, sizeof *s)) == NULL)
+	if (s == NULL)
 		fatal("agent_native: out of memory");
 	s->all = n;
 	memcpy(s->instance, instance, AGENT_INSTANCE_LEN);
@@ -146,9 +156,48 @@ session_get(struct agent_native *n, const unsigned char *instance)
 	return s;
 }
 
+struct session *
+session_get(struct agent_native *n, const char *identity,
+    const unsigned char *instance)
+{
+	unsigned char bound[AGENT_INSTANCE_LEN];
+	struct quota_place *place;
+	struct session *s;
+
+	bind_instance(identity, instance, bound);
+	if ((s = session_find(n, bound)) != NULL)
+		return s;
+	if (!quota_take(n->parts->agents_quota, span_str(identity), &place))
+		return NULL;
+	s = session_new(n, bound);
+	s->place = place;
+	return s;
+}
+
+/* Its mail is taken from Redis, in which it would be for a minute. */
+void
+session_lost(struct agent_native *n, const unsigned char *instance)
+{
+	char hex[2 * AGENT_INSTANCE_LEN + 1];
+	struct session *s = session_find(n, instance);
+
+	hex_encode(instance, AGENT_INSTANCE_LEN, hex);
+	struct store_key mail = store_key_agent_mail(span_str(hex));
+	struct store_key wake = store_key_agent_wake(span_str(hex));
+	struct span del[] = { span_str("DEL"), store_key_span(&mail) };
+	struct span tell[] = { span_str("PUBLISH"), store_key_span(&wake),
+	    span_str(SESSION_LOST) };
+
+	if (s != NULL)
+		session_told(s, span_str(SESSION_LOST));
+	store_command(n->parts->store, NULL, NULL, 2, del);
+	store_command(n->parts->store, NULL, NULL, 3, tell);
+}
+
 void
 session_free(struct session *s)
 {
+	quota_give_back(s->place);
 	ev_timer_stop(s->all->parts->loop, &s->outbox_timer);
 	buf_clear(&s->outbox);
 	HASH_DELETE(hh, s->all->sessions, s);

@@ -9,6 +9,8 @@
 #include "fcgi/reply.h"
 #include "fcgi/request_head.h"
 
+enum { RETRY_AFTER_SECONDS = 5 };
+
 static void
 refuse(struct call *call, int status, const char *why)
 {
@@ -20,7 +22,8 @@ refuse(struct call *call, int status, const char *why)
 	log_line_span(&line, "target", span_str(target));
 	log_line_span(&line, "why", span_str(why));
 	log_line_end(&line);
-	reply_text(call, status, why, NULL, status == 503 ? 5 : 0);
+	reply_text(call, status, why, NULL, status == 503 ||
+	    status == 429 ? RETRY_AFTER_SECONDS : 0);
 }
 
 static void
@@ -35,19 +38,42 @@ refuse_head(struct call *call, int error)
 		refuse(call, 400, "The request head is malformed.");
 }
 
-void
-client_call_request(struct call *call, struct exchanges *exchanges,
-    struct registry *registry, const struct settings *settings)
+/* A place with the backend and one with the client's address; false: the call
+ * was answered. */
+static bool
+take_places(const struct client_parts *parts, struct call *call,
+    const struct backend *backend, struct exchange_places *places)
 {
+	if (!quota_take(parts->backends, span_str(backend->id),
+	    &places->backend)) {
+		refuse(call, 503, "Too many requests to this backend are "
+		    "under way.");
+		return false;
+	}
+	if (!quota_take(parts->addresses, span_str(call_param(call,
+	    "REMOTE_ADDR")), &places->client)) {
+		quota_give_back(places->backend);
+		refuse(call, 429, "Too many requests from this address are "
+		    "under way.");
+		return false;
+	}
+	return true;
+}
+
+void
+client_call_request(struct call *call, const struct client_parts *parts)
+{
+	const struct settings *settings = parts->settings;
 	struct request_head_limits limits = {
 	    (size_t)settings->field_limit, settings->via };
 	const char *user = call_param(call, "REMOTE_USER");
 	const struct backend *backend;
+	struct exchange_places places;
 	struct request_head head;
 	struct buf wire;
 	int r;
 
-	if (!registry_is_loaded(registry)) {
+	if (!registry_is_loaded(parts->registry)) {
 		refuse(call, 503, "The proxy's store is not available.");
 		return;
 	}
@@ -62,12 +88,19 @@ client_call_request(struct call *call, struct exchanges *exchanges,
 		refuse_head(call, r);
 		goto out;
 	}
-	backend = registry_route(registry, user, head.target);
+	if (settings->body_limit > 0 && head.has_length &&
+	    head.length > (unsigned long long)settings->body_limit) {
+		refuse(call, 413, "The request's content is too large.");
+		goto out;
+	}
+	backend = registry_route(parts->registry, user, head.target);
 	if (backend == NULL) {
 		refuse(call, 404, "There is no backend for this user and "
 		    "path.");
 		goto out;
 	}
-	exchange_begin(exchanges, call, backend, user, &head, &wire);
+	if (take_places(parts, call, backend, &places))
+		exchange_begin(parts->exchanges, call, backend, user, &head,
+		    &wire, &places);
 out:	buf_clear(&wire);
 }

@@ -222,10 +222,24 @@ open_exchange(struct exchange *x)
 	exchange_offer(x);
 }
 
+/* What the client sends can't be accepted.  A response that has begun can't be
+ * anything else any more. */
+static void
+refuse_content(struct exchange *x, int status, const char *why)
+{
+	exchange_withdraw(x);
+	exchange_send_reset(x, FRAME_RESET_CANCELLED);
+	if (x->state == EXCHANGE_ANSWERS)
+		exchange_break_off(x, why);
+	else
+		exchange_fail(x, status, why);
+}
+
 /* false: the exchange is no more. */
 static bool
 read_content(struct exchange *x)
 {
+	long limit = x->all->parts.settings->body_limit;
 	char bytes[CONTENT_CHUNK];
 	size_t room, len;
 
@@ -235,14 +249,18 @@ read_content(struct exchange *x)
 		if (len == 0)
 			break;
 		x->content_read += len;
+		if (limit > 0 && x->content_read > (uint64_t)limit) {
+			refuse_content(x, 413,
+			    "The request's content is too large.");
+			return false;
+		}
 		if (stream_out_append(&x->request, span_of(bytes, len)) != 0)
 			fatal("exchange: out of memory");
 	}
 	if (!call_content_ended(x->call) || x->request.ended)
 		return true;
 	if (x->has_length && x->content_read != x->length) {
-		exchange_send_reset(x, FRAME_RESET_CANCELLED);
-		exchange_fail(x, 400, "The request's content ended early.");
+		refuse_content(x, 400, "The request's content ended early.");
 		return false;
 	}
 	stream_out_end(&x->request);
@@ -287,7 +305,8 @@ exchange_gone(struct exchange *x)
 void
 exchange_begin(struct exchanges *all, struct call *call,
     const struct backend *backend, const char *user,
-    const struct request_head *head, struct buf *wire)
+    const struct request_head *head, struct buf *wire,
+    const struct exchange_places *places)
 {
 	struct exchange *x = calloc(1, sizeof *x);
 	const struct settings *settings = all->parts.settings;
@@ -299,6 +318,7 @@ exchange_begin(struct exchanges *all, struct call *call,
 	clock_gettime(CLOCK_REALTIME, &now);
 	x->all = all;
 	x->call = call;
+	x->places = *places;
 	memcpy(x->id.byte, mailbox_worker_id(all->parts.mailbox),
 	    WORKER_ID_LEN);
 	draw_random(x->id.byte + WORKER_ID_LEN,
@@ -456,6 +476,8 @@ exchange_end(struct exchange *x)
 	stream_in_clear(&x->response);
 	buf_clear(&x->wire);
 	buf_clear(&x->early);
+	quota_give_back(x->places.backend);
+	quota_give_back(x->places.client);
 	free(x->backend);
 	free(x->user);
 	free(x);

@@ -20,6 +20,7 @@
 #include "common/frame.h"
 #include "fcgi/hand_out.h"
 #include "fcgi/mailbox.h"
+#include "fcgi/quota.h"
 #include "fcgi/registry.h"
 #include "fcgi/request_head.h"
 #include "fcgi/responder.h"
@@ -44,12 +45,18 @@ struct exchanges *exchanges_new(const struct exchanges_parts *parts);
 void exchanges_free(struct exchanges *all);
 size_t exchanges_count(const struct exchanges *all);
 
+/* Places that are given back when the exchange ends. */
+struct exchange_places {
+	struct quota_place *backend, *client;
+};
+
 /* Begins an exchange for this call and drives it to its end; the call belongs
  * to it from here on, and has it as its data until it has ended (then NULL).
- * wire is taken (the head in HTTP/1.1 form). */
+ * wire is taken (the head in HTTP/1.1 form), and so are the places. */
 void exchange_begin(struct exchanges *all, struct call *call,
     const struct backend *backend, const char *user,
-    const struct request_head *head, struct buf *wire);
+    const struct request_head *head, struct buf *wire,
+    const struct exchange_places *places);
 
 /* What the responder tells about the call. */
 void exchange_content(struct exchange *x);

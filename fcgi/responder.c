@@ -24,6 +24,7 @@
 enum { ACCEPTS_PER_TURN = 16 };
 
 #define HEAD_TIMEOUT 10.0	/* from a head's first byte to its last */
+#define LINGER_TIMEOUT 30.0	/* without progress after the response */
 #define IDLE_CLOSE_AFTER 0.5	/* when stopping */
 #define ACCEPT_PAUSE 0.1	/* when descriptors have run out */
 
@@ -176,6 +177,7 @@ responder_new_common(struct ev_loop *loop,
 	r->handler = handler;
 	r->listen_fd = -1;
 	r->head_timeout = HEAD_TIMEOUT;
+	r->linger_timeout = LINGER_TIMEOUT;
 	LIST_INIT(&r->open);
 	LIST_INIT(&r->retired);
 	TAILQ_INIT(&r->dirty);
@@ -211,6 +213,14 @@ responder_new(struct ev_loop *loop, int listen_fd,
 	r->acceptable.data = r->accept_pause.data = r;
 	ev_io_start(loop, &r->acceptable);
 	return r;
+}
+
+void
+responder_set_times(struct responder *r, double head_seconds,
+    double linger_seconds)
+{
+	r->head_timeout = head_seconds;
+	r->linger_timeout = linger_seconds;
 }
 
 void

@@ -61,6 +61,11 @@ struct responder *responder_new(struct ev_loop *loop, int listen_fd,
 struct responder *responder_new_cgi(struct ev_loop *loop,
     const struct responder_handler *handler, void (*done)(void *), void *arg);
 
+/* How long a request's head may take to arrive (10 s when this is not said),
+ * and a peer to take anything of a response that is over (30 s). */
+void responder_set_times(struct responder *r, double head_seconds,
+    double linger_seconds);
+
 /* No new connections, and idle kept ones are closed; calls go on.  After each
  * response a kept connection is closed. */
 void responder_stop_accepting(struct responder *r);
@@ -104,6 +109,12 @@ size_t call_readable(const struct call *call);
  * gone.  Written at the end of the loop turn, in as few writes as can be. */
 void call_write(struct call *call, const void *data, size_t len);
 size_t call_unsent(const struct call *call);
+
+/* What is written to this call goes out only after this time.  For
+ * CALL_DELAYED_MAX of them at the most; for more than these it is not delayed.
+ * The call may be finished meanwhile. */
+enum { CALL_DELAYED_MAX = 1024 };
+void call_delay(struct call *call, double seconds);
 
 /* The response is complete.  Content not yet read is read and dropped.  The
  * call must not be used afterwards. */

@@ -129,6 +129,20 @@ call_unsent(const struct call *call)
 	return buf_len(&call->conn->out) + call->buffered;
 }
 
+void
+call_delay(struct call *call, double seconds)
+{
+	struct conn *c = call->conn;
+	if (c == NULL || c->is_delayed || c->is_cgi || seconds <= 0 ||
+	    c->responder->delayed >= CALL_DELAYED_MAX)
+		return;
+	c->is_delayed = true;
+	c->responder->delayed++;
+	ev_timer_stop(c->responder->loop, &c->timer);
+	ev_timer_set(&c->timer, seconds, 0.);
+	ev_timer_start(c->responder->loop, &c->timer);
+}
+
 /* The connection goes on by itself; see settle_finish and settle_cut. */
 static void
 leave_conn(struct call *call, enum conn_state state)

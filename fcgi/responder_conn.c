@@ -17,7 +17,6 @@
 /* A head with every record it may have. */
 enum { IN_MAX = 2 * RECORD_PARAMS_MAX + READ_MAX };
 
-#define LINGER_TIMEOUT 30.0	/* without progress after the response */
 #define CUT_AFTER 0.12		/* lighttpd: 100 ms, see call_abort */
 
 void
@@ -51,6 +50,14 @@ end_count(struct conn *c)
 	c->is_counted = false;
 }
 
+static void
+end_delay(struct conn *c)
+{
+	if (c->is_delayed)
+		c->responder->delayed--;
+	c->is_delayed = false;
+}
+
 void
 conn_close(struct conn *c)
 {
@@ -59,6 +66,7 @@ conn_close(struct conn *c)
 	ev_io_stop(r->loop, &c->writable);
 	ev_timer_stop(r->loop, &c->timer);
 	conn_unmark_dirty(c);
+	end_delay(c);
 	if (!c->is_cgi)
 		close(c->fd);
 	end_count(c);
@@ -284,14 +292,19 @@ conn_on_writable(struct ev_loop *loop, ev_io *w, int events)
 	conn_mark_dirty(w->data);
 }
 
-/* A head that does not end, or a peer that takes nothing after the response
- * is over, or the moment to break off. */
+/* The end of a delay; or a head that does not end, a peer that takes nothing
+ * after the response is over, the moment to break off. */
 static void
 conn_on_timer(struct ev_loop *loop, ev_timer *w, int events)
 {
 	struct conn *c = w->data;
 	(void)loop;
 	(void)events;
+	if (c->is_delayed) {
+		end_delay(c);
+		conn_mark_dirty(c);
+		return;
+	}
 	if (c->state == CONN_WAITS_FOR_REQUEST)
 		log_warn(NULL, "closing a FastCGI connection: "
 		    "the head of a request took too long");
@@ -360,7 +373,7 @@ linger(struct conn *c)
 {
 	if (ev_is_active(&c->timer))
 		return;
-	c->timer.repeat = LINGER_TIMEOUT;
+	c->timer.repeat = c->responder->linger_timeout;
 	ev_timer_again(c->responder->loop, &c->timer);
 }
 
@@ -434,6 +447,8 @@ tell_drained(struct conn *c)
 void
 conn_flush(struct conn *c)
 {
+	if (c->is_delayed)
+		return;
 	if (c->call != NULL && c->call->fastcgi != NULL) {
 		fastcgi_flush(c->call->fastcgi, c);
 		c->call->buffered = 0;

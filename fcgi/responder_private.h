@@ -46,7 +46,7 @@ struct conn {
 	int out_fd;
 	ev_io readable;
 	ev_io writable;
-	ev_timer timer;			/* head, linger, or cut */
+	ev_timer timer;			/* head, delay, linger, or cut */
 	struct call *call;		/* while WAITS_FOR_RESPONSE */
 	ev_tstamp first_sent;		/* of this response; 0: nothing yet */
 
@@ -60,6 +60,7 @@ struct conn {
 	struct record_scan scan;
 	size_t content;			/* content bytes not taken yet */
 	bool content_ended;		/* no more will come */
+	bool is_delayed;		/* the response, by the timer */
 	struct buf out;
 };
 
@@ -100,6 +101,8 @@ struct responder {
 	bool is_stopping;
 	bool accept_failed;		/* was logged */
 	ev_tstamp head_timeout;
+	ev_tstamp linger_timeout;
+	size_t delayed;			/* connections whose response waits */
 	char *scratch;			/* READ_MAX bytes */
 
 	struct cgi *cgi;		/* NULL: FastCGI */

@@ -2,6 +2,9 @@
  * config file, --help and --show-config are all read from it. */
 #include "config.h"
 
+#include <limits.h>
+
+#include "common/frame.h"
 #include "fcgi/settings.h"
 
 #define AT(member) offsetof(struct settings, member)
@@ -55,14 +58,50 @@ static const struct option options[] = {
 
 	{ .name = "admin", .type = OPTION_LIST, .offset = AT(admins),
 	    .value_name = "USER", .group = "Access",
-	    .help = "A REMOTE_USER who may use the admin API; repeatable. "
+	    .help = "A REMOTE_USER who may use the admin API, but not from a "
+	    "page in a browser; repeatable. "
 	    "Admin tokens (inverting-proxy-admin token add) work without." },
+	{ .name = "login-delay", .type = OPTION_DURATION_MS,
+	    .offset = AT(login_delay_ms), .fallback = "1s", .min = 0,
+	    .max = 60000, .value_name = "TIME",
+	    .help = "How much later a wrong token is answered with 401." },
 
 	{ .name = "queue-limit", .type = OPTION_INTEGER,
 	    .offset = AT(queue_limit), .fallback = "1000", .min = 1,
 	    .max = 1000000, .value_name = "N", .group = "Limits",
 	    .help = "Exchanges of one backend that wait for an agent; above "
 	    "it clients get 503." },
+	{ .name = "backend-limit", .type = OPTION_INTEGER,
+	    .offset = AT(backend_limit), .fallback = "12k", .min = 0,
+	    .max = 1000000, .value_name = "N",
+	    .help = "Exchanges of one backend in flight, for each process; "
+	    "above it clients get 503. 0: no limit." },
+	{ .name = "client-limit", .type = OPTION_INTEGER,
+	    .offset = AT(client_limit), .fallback = "12k", .min = 0,
+	    .max = 1000000, .value_name = "N",
+	    .help = "Exchanges of one client address (REMOTE_ADDR) in flight, "
+	    "for each process; above it the client gets 429. 0: no limit." },
+	{ .name = "poll-limit", .type = OPTION_INTEGER,
+	    .offset = AT(poll_limit), .fallback = "12k", .min = 0,
+	    .max = 1000000, .value_name = "N",
+	    .help = "Polls and other calls that one agent identity has open, "
+	    "for each process; above it the agent gets 429. 0: no limit." },
+	{ .name = "agent-limit", .type = OPTION_INTEGER,
+	    .offset = AT(agent_limit), .fallback = "12k", .min = 0,
+	    .max = 1000000, .value_name = "N",
+	    .help = "Agents of one identity that called within a minute (by "
+	    "the native protocol), for each process; above it they get 429. "
+	    "0: no limit." },
+	{ .name = "body-limit", .type = OPTION_INTEGER,
+	    .offset = AT(body_limit), .fallback = "0", .min = 0,
+	    .max = LONG_MAX, .value_name = "BYTES",
+	    .help = "Size of a request's content; above it 413. 0: no limit, "
+	    "since no content is ever held whole." },
+	{ .name = "frame-limit", .type = OPTION_INTEGER,
+	    .offset = AT(frame_limit), .fallback = "256k", .min = 68 * 1024,
+	    .max = FRAME_PAYLOAD_MAX, .value_name = "BYTES",
+	    .help = "Payload of a frame of an agent (a response's head and "
+	    "first content, or 64 KiB of content); above it 413." },
 	{ .name = "window", .type = OPTION_INTEGER, .offset = AT(window),
 	    .fallback = "512k", .min = 128 * 1024, .max = 16 * 1024 * 1024,
 	    .value_name = "BYTES",
@@ -77,9 +116,14 @@ static const struct option options[] = {
 	    .max = 10000, .value_name = "N",
 	    .help = "Field lines of a head; above it 431 or 502." },
 
+	{ .name = "head-timeout", .type = OPTION_DURATION_MS,
+	    .offset = AT(head_timeout_ms), .fallback = "10s", .min = 100,
+	    .max = 3600000, .value_name = "TIME", .group = "Times",
+	    .help = "For the web server to pass on a request's head, from its "
+	    "first byte to its last; then the connection is closed." },
 	{ .name = "queue-timeout", .type = OPTION_DURATION_MS,
 	    .offset = AT(queue_timeout_ms), .fallback = "30s", .min = 100,
-	    .max = 3600000, .value_name = "TIME", .group = "Times",
+	    .max = 3600000, .value_name = "TIME",
 	    .help = "How long an exchange waits for an agent; then 504." },
 	{ .name = "response-timeout", .type = OPTION_DURATION_MS,
 	    .offset = AT(response_timeout_ms), .fallback = "120s", .min = 100,
@@ -90,6 +134,11 @@ static const struct option options[] = {
 	    .max = 86400000, .value_name = "TIME",
 	    .help = "Without a byte of a response that has begun, or of "
 	    "request content; then it is broken off." },
+	{ .name = "linger-timeout", .type = OPTION_DURATION_MS,
+	    .offset = AT(linger_timeout_ms), .fallback = "30s", .min = 100,
+	    .max = 3600000, .value_name = "TIME",
+	    .help = "Without a byte taken of a response that is complete; "
+	    "then the connection is closed." },
 	{ .name = "lease", .type = OPTION_DURATION_MS, .offset = AT(lease_ms),
 	    .fallback = "10s", .min = 400, .max = 600000, .value_name = "TIME",
 	    .help = "An agent that is silent for this long while it has "

@@ -20,7 +20,17 @@ struct settings {
 
 	struct option_list admins;
 
+	long login_delay_ms;
+
+	long body_limit;	/* bytes of a request's content; 0: none */
 	long queue_limit;	/* exchanges waiting, per backend */
+	long backend_limit;	/* exchanges in flight, per backend ... */
+	long client_limit;	/* ... and per address of clients */
+	long poll_limit;	/* open calls, per agent identity */
+	long agent_limit;	/* native agents, per agent identity */
+	long frame_limit;	/* bytes of a frame's payload */
+	long head_timeout_ms;
+	long linger_timeout_ms;
 	long queue_timeout_ms;
 	long response_timeout_ms;
 	long idle_timeout_ms;

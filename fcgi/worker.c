@@ -26,6 +26,7 @@ struct worker {
 	struct responder *responder;
 	struct admin_settings admin;
 	struct agent_parts parts;
+	struct client_parts clients;
 	int listen_fd;		/* -1: one CGI request */
 	bool draining;
 	ev_timer start_timer;
@@ -94,8 +95,7 @@ on_request(struct call *call)
 	}
 	switch (role) {
 	case ROLE_CLIENT:
-		client_call_request(call, parts->exchanges, parts->registry,
-		    worker->settings);
+		client_call_request(call, &worker->clients);
 		break;
 	case ROLE_AGENT:
 		agent_call_request(call, parts);
@@ -271,6 +271,9 @@ begin_serving(struct worker *w)
 	else
 		w->responder = responder_new(w->loop, w->listen_fd,
 		    &call_handler, (size_t)w->settings->max_connections);
+	responder_set_times(w->responder,
+	    (double)w->settings->head_timeout_ms / 1000,
+	    (double)w->settings->linger_timeout_ms / 1000);
 }
 
 static void
@@ -288,6 +291,7 @@ registry_changed(void *arg)
 
 	begin_serving(w);
 	exchanges_registry_changed(w->parts.exchanges);
+	agent_calls_registry_changed(&w->parts);
 }
 
 static void
@@ -411,11 +415,18 @@ make_parts(struct worker *w, const char *password)
 	    parts->registry, parts->mailbox, parts->hand_out, agent_lost, w };
 
 	parts->exchanges = exchanges_new(&own);
+	parts->logins = logins_new(w->loop, settings->login_delay_ms);
+	parts->calls_quota = quota_new(settings->poll_limit);
+	parts->agents_quota = quota_new(settings->agent_limit);
+	w->clients = (struct client_parts){ settings, parts->exchanges,
+	    parts->registry, quota_new(settings->backend_limit),
+	    quota_new(settings->client_limit) };
 	parts->classic = agent_classic_new(parts);
 	parts->native = agent_native_new(parts);
 	registry_on_change(parts->registry, registry_changed, w);
 	w->admin = (struct admin_settings){ .admins = &settings->admins,
-	    .mount = "", .backend_deleted = backend_deleted, .arg = w };
+	    .mount = "", .logins = parts->logins,
+	    .backend_deleted = backend_deleted, .arg = w };
 }
 
 static void
@@ -431,6 +442,11 @@ free_parts(struct worker *w)
 	exchanges_free(parts->exchanges);
 	agent_classic_free(parts->classic);
 	agent_native_free(parts->native);
+	quota_free(parts->calls_quota);
+	quota_free(parts->agents_quota);
+	quota_free(w->clients.backends);
+	quota_free(w->clients.addresses);
+	logins_free(parts->logins);
 	hand_out_free(parts->hand_out);
 	watches_free(parts->watches);
 	mailbox_free(parts->mailbox);
