@@ -40,6 +40,7 @@ struct backend {
 	struct script *scripts;
 	struct backend_request *first, **end;
 	struct backend_connection *connections;
+	bool forgets;
 };
 
 struct canned {
@@ -263,10 +264,28 @@ read_request(struct backend_connection *c)
 	    strndup(space + 1, strcspn(space + 1, " \r"));
 	c->request = q;
 	pthread_mutex_lock(&b->lock);
-	*b->end = q;
-	b->end = &q->next;
+	c->forgets = b->forgets;
+	if (!c->forgets) {
+		*b->end = q;
+		b->end = &q->next;
+	}
 	pthread_mutex_unlock(&b->lock);
 	return true;
+}
+
+static void
+forget_request(struct backend_connection *c)
+{
+	struct backend_request *q = c->request;
+
+	if (!c->forgets)
+		return;
+	free(q->head);
+	free(q->target);
+	free(q->method);
+	buf_clear(&q->content);
+	free(q);
+	c->request = NULL;
 }
 
 /* Known while open, so that backend_stop can end it. */
@@ -299,8 +318,10 @@ connection_main(void *arg)
 	int on = 1;
 
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	while (!c->close && read_request(c))
+	while (!c->close && read_request(c)) {
 		run_script(c);
+		forget_request(c);
+	}
 	unlink_connection(c);
 	buf_clear(&c->in);
 	free(c);
@@ -363,6 +384,14 @@ backend_new(void)
 	backend_add_scripts(b);
 	start_listening(b);
 	return b;
+}
+
+void
+backend_forget(struct backend *b)
+{
+	pthread_mutex_lock(&b->lock);
+	b->forgets = true;
+	pthread_mutex_unlock(&b->lock);
 }
 
 int

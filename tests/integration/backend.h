@@ -50,6 +50,7 @@ struct backend_connection {
 	struct backend *backend;
 	struct backend_request *request;
 	bool close;		/* set it: no further request here */
+	bool forgets;		/* the request is freed after its script */
 	struct backend_connection *next;
 };
 
@@ -82,6 +83,9 @@ void backend_send_pattern(struct backend_connection *c,
     unsigned long long from, unsigned long long len);
 void backend_read_content(struct backend_connection *c);
 bool backend_wait_gone(struct backend_connection *c, int ms);
+
+/* From now on it remembers no request: for so many that their memory counts. */
+void backend_forget(struct backend *b);
 
 /* What it has seen: requests whose target begins with prefix, in order. */
 size_t backend_count(struct backend *b, const char *prefix);

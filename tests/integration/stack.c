@@ -127,7 +127,7 @@ stack_start_redis(struct stack *s)
 		process_arg(p, "--save");
 		process_arg(p, "%s", "");
 		process_arg(p, "--appendonly");
-		process_arg(p, "no");
+		process_arg(p, s->persistent ? "yes" : "no");
 		process_arg(p, "--shutdown-on-sigterm");
 		process_arg(p, "nosave");
 	}
@@ -239,10 +239,10 @@ write_lighttpd_config(const struct stack *s, const char *path)
 	check(fclose(f) == 0, "%s: %s", path, strerror(errno));
 }
 
-static void
-start_lighttpd(struct stack *s)
+static struct process *
+lighttpd_new(struct stack *s)
 {
-	struct process *p = s->web_process = process_new("lighttpd");
+	struct process *p = process_new("lighttpd");
 	const char *config = harness_path("lighttpd.conf");
 
 	write_lighttpd_config(s, config);
@@ -250,13 +250,13 @@ start_lighttpd(struct stack *s)
 	process_arg(p, "-D");
 	process_arg(p, "-f");
 	process_arg(p, "%s", config);
-	process_start(p);
+	return p;
 }
 
-static void
-start_apache(struct stack *s)
+static struct process *
+apache_new(struct stack *s)
 {
-	struct process *p = s->web_process = process_new("apache");
+	struct process *p = process_new("apache");
 	const char *config = harness_source("deploy/apache/httpd.conf");
 	const char *const defines[][2] = {
 		{ "CONF", harness_source("deploy/apache") },
@@ -278,7 +278,7 @@ start_apache(struct stack *s)
 		process_arg(p, "-DINVERTING_PROXY_LOGIN");
 	process_arg(p, "-f");
 	process_arg(p, "%s", config);
-	process_start(p);
+	return p;
 }
 
 static bool
@@ -294,16 +294,32 @@ port_answers(int port)
 	return answers;
 }
 
+/* Waits for nobody. */
 static void
 start_web(struct stack *s)
 {
-	s->port = harness_port();
-	if (s->login)
-		file_write(harness_path("users"), users_file);
-	if (s->web == WEB_APACHE)
-		start_apache(s);
-	else
-		start_lighttpd(s);
+	if (s->web_process == NULL) {
+		s->port = harness_port();
+		if (s->login)
+			file_write(harness_path("users"), users_file);
+		s->web_process = s->web == WEB_APACHE ? apache_new(s) :
+		    lighttpd_new(s);
+	}
+	process_start(s->web_process);
+}
+
+static void
+wait_web(struct stack *s)
+{
+	wait_for(port_answers(s->port), PATIENCE_MS,
+	    "the web server does not start");
+}
+
+void
+stack_start_web(struct stack *s)
+{
+	start_web(s);
+	wait_web(s);
 }
 
 char *
@@ -363,12 +379,11 @@ stack_start(struct stack *s)
 	s->redis_socket = harness_path("redis.sock");
 	s->worker_socket = harness_path("worker.sock");
 	s->backend = backend_new();
-	start_web(s);	/* the slowest first; it waits for nobody */
+	start_web(s);	/* the slowest first */
 	stack_start_redis(s);
 	register_backend(s);
 	stack_start_worker(s);
-	wait_for(port_answers(s->port), PATIENCE_MS,
-	    "the web server does not start");
+	wait_web(s);
 	for (int n = 0; n < agents; n++)
 		stack_start_agent(s, n);
 	if (agents > 0)

@@ -38,6 +38,7 @@ struct stack {
 	int workers;		/* 0: one */
 	bool inherited;		/* the worker's socket is the test's, passed on
 				 * as descriptor 0, as systemd does */
+	bool persistent;	/* Redis keeps what it has, as deploy/redis says */
 	bool login;		/* clients log in: alice, bob and carol, each
 				 * with the name as password */
 	const char *worker_options[STACK_OPTIONS_MAX];
@@ -62,6 +63,7 @@ void stack_stop(struct stack *s);
 void stack_start_redis(struct stack *s);
 void stack_start_worker(struct stack *s);
 void stack_start_agent(struct stack *s, int n);
+void stack_start_web(struct stack *s);
 
 /* A second one on the same socket, which must be inherited. */
 void stack_start_worker_beside(struct stack *s);
