@@ -31,10 +31,10 @@ fault_row(const struct stack *s, const char *fault, const char *load_text,
 
 	check(fd >= 0, "%s can't be written", path);
 	dprintf(fd, "%s\t%s\t%s\t%u\t%u\t%u\t%u\t%u\t%u\t%u\t%u\t%u\t%ld\t"
-	    "%s\n", fault, web_facts(s)->name, load_text, sum->requests,
+	    "%ld\t%s\n", fault, web_facts(s)->name, load_text, sum->requests,
 	    sum->ok, sum->status_502, sum->status_503, sum->status_504,
 	    sum->broken_off, sum->hung, sum->doubled, sum->lost + sum->wrong,
-	    recovery_ms, verdict);
+	    sum->slowest_ms, recovery_ms, verdict);
 	close(fd);
 }
 
