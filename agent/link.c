@@ -9,7 +9,11 @@
 #include "agent/link.h"
 #include "common/log.h"
 
-enum { DELAY_MAX_MS = 3000 };
+enum {
+	DELAY_MAX_MS = 3000,
+	/* A proxy that is there and waits for its Redis. */
+	DELAY_NOT_READY_MAX_MS = 1000,
+};
 
 void
 link_init(struct link *l, const char *what, long first_delay_ms)
@@ -54,7 +58,7 @@ advice(int status)
 double
 link_failed(struct link *l, int status, const char *why)
 {
-	long delay = DELAY_MAX_MS;
+	long delay = status == 503 ? DELAY_NOT_READY_MAX_MS : DELAY_MAX_MS;
 
 	if (status != 0)
 		why = advice(status);

@@ -15,8 +15,8 @@ struct link {
 void link_init(struct link *l, const char *what, long first_delay_ms);
 
 /* A call failed: with this status, or without one and `why`.  Returns how many
- * seconds to wait: doubling from the first delay to 3 s, give or take a
- * tenth. */
+ * seconds to wait: doubling from the first delay to 3 s (to 1 s for status
+ * 503), give or take a tenth. */
 double link_failed(struct link *l, int status, const char *why);
 
 /* A call worked. */
