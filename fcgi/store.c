@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "fcgi/store_keys.h"
 #include "fcgi/store_private.h"
 
 enum {
@@ -101,26 +102,24 @@ on_lost(void *arg, const char *why)
 		s->handler.down(s->handler.arg, s->why);
 }
 
-static void
-conn_refused(struct conn *c, struct span message)
-{
-	char why[256];
-
-	snprintf(why, sizeof(why), "%.*s", store_brief_len(message),
-	    message.data);
-	c->refused = true;
-	store_link_lose(&c->link, why);
-}
-
 /* AUTH, SELECT and the heartbeat must succeed. */
 static void
 on_greeting(void *arg, const struct store_reply *reply)
 {
 	if (reply->kind == STORE_ERROR)
-		conn_refused(arg, reply->string);
+		store_conn_refused(arg, reply->string);
 }
 
 static void conn_start_work(struct conn *c);
+
+static bool
+is_forbidden(const struct store_reply *reply)
+{
+	const struct span noperm = span_str("NOPERM");
+
+	return reply->kind == STORE_ERROR && reply->string.len >= noperm.len &&
+	    span_is(span_of(reply->string.data, noperm.len), noperm);
+}
 
 /* The PING that ends the greeting: an error (loading its data, too many
  * clients, a password is needed) says that Redis does not work for us yet.
@@ -129,13 +128,11 @@ static void
 on_pong(void *arg, const struct store_reply *reply)
 {
 	struct conn *c = arg;
-	const struct span noperm = span_str("NOPERM");
 
 	if (reply->kind == STORE_LOST)
 		return;
-	if (reply->kind == STORE_ERROR && (reply->string.len < noperm.len ||
-	    !span_is(span_of(reply->string.data, noperm.len), noperm))) {
-		conn_refused(c, reply->string);
+	if (reply->kind == STORE_ERROR && !is_forbidden(reply)) {
+		store_conn_refused(c, reply->string);
 		return;
 	}
 	c->ready = true;
@@ -172,6 +169,25 @@ conn_select(struct conn *c)
 }
 
 static void
+on_probed(void *arg, const struct store_reply *reply)
+{
+	if (reply->kind == STORE_ERROR && !is_forbidden(reply))
+		store_conn_refused(arg, reply->string);
+}
+
+/* Does it take what is written?  The answer comes before that to PING. */
+static void
+conn_probe(struct conn *c)
+{
+	const struct store_key key = store_key_probe();
+	const struct span argv[] = { span_str("SET"), store_key_span(&key),
+		span_str("1"), span_str("PX"), span_str("1000") };
+
+	if (c->role == CONN_COMMANDS)
+		store_conn_command(c, on_probed, c, 5, argv);
+}
+
+static void
 channels_send(struct store *s, const char *verb, struct span name,
     store_reply_fn *done, void *arg)
 {
@@ -200,6 +216,7 @@ on_open(void *arg)
 	conn_select(c);
 	if (c->role == CONN_CHANNELS)
 		channels_subscribe_all(c->store);
+	conn_probe(c);
 	store_conn_command(c, on_pong, c, 1, &ping);
 }
 
@@ -217,7 +234,7 @@ on_popped(void *arg, const struct store_reply *reply)
 		return;
 	s->popping = false;
 	if (reply->kind == STORE_ERROR) {
-		conn_refused(&s->conn[CONN_POP], reply->string);
+		store_conn_refused(&s->conn[CONN_POP], reply->string);
 		return;
 	}
 	store_pop(s);

@@ -192,9 +192,40 @@ is_message(const struct store_reply *r)
 	    r->element[2].kind == STORE_STRING;
 }
 
+/* Does Redis refuse whatever changes it: full, a replica, unable to save?
+ * It is of no more use than one that is away, and half of what an exchange
+ * needs done is worse than nothing. */
+static bool
+is_unusable(const struct store_reply *reply)
+{
+	static const char *const words[] = { "OOM ", "READONLY ", "MISCONF ",
+		"NOREPLICAS " };
+
+	if (reply->kind != STORE_ERROR)
+		return false;
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (reply->string.len >= strlen(words[i]) &&
+		    memcmp(reply->string.data, words[i],
+		    strlen(words[i])) == 0)
+			return true;
+	return false;
+}
+
+void
+store_conn_refused(struct conn *c, struct span message)
+{
+	char why[256];
+
+	snprintf(why, sizeof(why), "%.*s", store_brief_len(message),
+	    message.data);
+	c->refused = true;
+	store_link_lose(&c->link, why);
+}
+
 static void
 conn_take_reply(struct conn *c, const struct store_reply *reply)
 {
+	const struct store_reply lost = { .kind = STORE_LOST };
 	struct store *s = c->store;
 	struct store_waiter waiter;
 
@@ -207,6 +238,12 @@ conn_take_reply(struct conn *c, const struct store_reply *reply)
 	}
 	if (!store_waiters_shift(&c->waiters, &waiter)) {
 		store_link_lose(&c->link, "a reply that nobody asked for");
+		return;
+	}
+	if (is_unusable(reply)) {
+		if (waiter.fn != NULL)
+			waiter.fn(waiter.arg, &lost);
+		store_conn_refused(c, reply->string);
 		return;
 	}
 	if (waiter.fn != NULL)

@@ -76,6 +76,12 @@ store_key_workers(void)
 }
 
 struct store_key
+store_key_probe(void)
+{
+	return make_key("workers", span_of(NULL, 0), "probe");
+}
+
+struct store_key
 store_key_mail(struct span worker)
 {
 	return make_key("w:", worker, "mail");

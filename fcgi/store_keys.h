@@ -33,6 +33,9 @@ struct store_key store_key_workers(void);	/* ip:{workers}:alive */
 /* A worker's mailbox.  worker: 16 hex digits. */
 struct store_key store_key_mail(struct span worker);	/* ip:{w:ID}:mail */
 
+/* Written to see whether Redis takes it; expires at once. */
+struct store_key store_key_probe(void);		/* ip:{workers}:probe */
+
 /* A backend's queue of exchanges, its wake-up channel, and the sign that an
  * agent was there (expires). */
 struct store_key store_key_queue(struct span backend);	/* ip:{b:ID}:queue */

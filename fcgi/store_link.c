@@ -21,7 +21,7 @@ enum { OUT_MAX = 64 * 1024 * 1024 };
 
 enum { READ_SIZE = 64 * 1024, READS_PER_TURN = 16 };
 
-static const double BACKOFF_FIRST = 0.050, BACKOFF_LAST = 2.0;
+static const double BACKOFF_FIRST = 0.050, BACKOFF_LAST = 0.5;
 
 static void link_connect(struct store_link *link);
 

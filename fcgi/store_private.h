@@ -73,6 +73,9 @@ void store_conn_send(struct conn *c, store_reply_fn *fn, void *arg,
 void store_conn_command(struct conn *c, store_reply_fn *fn, void *arg,
     int argc, const struct span *argv);
 
+/* Redis itself will not have us, or not do what we need: the link is lost. */
+void store_conn_refused(struct conn *c, struct span message);
+
 /* What its link is told by. */
 void store_conn_bytes(void *arg, struct span bytes);
 

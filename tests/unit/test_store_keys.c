@@ -18,6 +18,7 @@ Test(store_keys, are_spelled_as_documented)
 	cr_expect_str_eq(store_key_used().text, "ip:{registry}:used");
 	cr_expect_str_eq(store_key_seen().text, "ip:{registry}:seen");
 	cr_expect_str_eq(store_key_workers().text, "ip:{workers}:alive");
+	cr_expect_str_eq(store_key_probe().text, "ip:{workers}:probe");
 	cr_expect_str_eq(store_key_mail(id).text,
 	    "ip:{w:0123456789abcdef}:mail");
 	cr_expect_str_eq(store_key_queue(span_str("my.b")).text,
