@@ -261,12 +261,29 @@ on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 			room_free(room);
 }
 
+/* For as long as an agent may be absent, from when it was seen. */
+static void
+write_attended(struct room *room)
+{
+	struct hand_out *h = room->all;
+	struct store_key key = store_key_attended(room_backend(room));
+	long left_ms = h->settings->agent_absence_ms -
+	    (long)((ev_now(h->loop) - room->attended) * 1000);
+	char ttl[24];
+
+	if (left_ms <= 0)
+		return;
+	snprintf(ttl, sizeof ttl, "%ld", left_ms);
+	struct span argv[] = { span_str("SET"), store_key_span(&key),
+	    span_str("1"), span_str("PX"), span_str(ttl) };
+
+	store_command(h->store, NULL, NULL, 5, argv);
+}
+
 void
 hand_out_attend(struct hand_out *h, struct span backend)
 {
 	struct room *room = room_get(h, backend);
-	struct store_key key = store_key_attended(backend);
-	char ttl[24];
 
 	if (ev_now(h->loop) - room->attended < ATTEND_SECONDS &&
 	    room->attended > 0)
@@ -274,11 +291,17 @@ hand_out_attend(struct hand_out *h, struct span backend)
 	if (!store_is_up(h->store))
 		return;
 	room->attended = ev_now(h->loop);
-	snprintf(ttl, sizeof ttl, "%ld", h->settings->agent_absence_ms);
-	struct span argv[] = { span_str("SET"), store_key_span(&key),
-	    span_str("1"), span_str("PX"), span_str(ttl) };
+	write_attended(room);
+}
 
-	store_command(h->store, NULL, NULL, 5, argv);
+void
+hand_out_store_up(struct hand_out *h)
+{
+	struct room *room, *next;
+
+	HASH_ITER(hh, h->rooms, room, next)
+		if (room->attended > 0)
+			write_attended(room);
 }
 
 int
@@ -359,6 +382,17 @@ hand_out_withdraw(struct hand_out *h, struct span backend,
 	    span_str("1"), encoded };
 
 	store_command(h->store, done, arg, 4, argv);
+}
+
+void
+hand_out_find(struct hand_out *h, struct span backend, struct span encoded,
+    store_reply_fn *done, void *arg)
+{
+	struct store_key queue = store_key_queue(backend);
+	struct span argv[] = { span_str("LPOS"), store_key_span(&queue),
+	    encoded };
+
+	store_command(h->store, done, arg, 3, argv);
 }
 
 void

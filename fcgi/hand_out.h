@@ -44,6 +44,9 @@ void hand_out_set_alive(struct hand_out *h,
 /* An agent of this backend has called: notes that it is attended. */
 void hand_out_attend(struct hand_out *h, struct span backend);
 
+/* Redis is back, and may have forgotten who was seen. */
+void hand_out_store_up(struct hand_out *h);
+
 /* The waiter takes exchanges of these backends (HELLO encoding) from now on,
  * until it leaves.  -1 without memory. */
 int hand_out_wait(struct hand_out *h, struct waiter *w, struct span backends);
@@ -77,6 +80,10 @@ void hand_out_queue(struct hand_out *h, struct span backend,
 
 /* Recalls the waiters of this backend, at every worker. */
 void hand_out_roll_call(struct hand_out *h, struct span backend);
+
+/* Is it in the queue?  done's reply: its place, or NIL. */
+void hand_out_find(struct hand_out *h, struct span backend,
+    struct span encoded, store_reply_fn *done, void *arg);
 
 /* Takes an exchange out of the queue again.  done's integer: how many were
  * removed (0: an agent was quicker). */

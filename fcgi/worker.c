@@ -184,6 +184,7 @@ store_up(void *arg)
 
 	mailbox_store_up(parts->mailbox);
 	registry_store_up(parts->registry);
+	hand_out_store_up(parts->hand_out);
 	watches_store_up(parts->watches);
 	exchanges_store_up(parts->exchanges);
 }
