@@ -398,6 +398,10 @@ on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 		open_exchange(x);
 		return;
 	case EXCHANGE_WAITS_FOR_AGENT:
+		if (x->missing) {
+			exchange_stays_missing(x);
+			return;
+		}
 		if (x->paused && x->began + (double)
 		    settings->queue_timeout_ms / 1000 >
 		    ev_now(x->all->parts.loop)) {
@@ -469,6 +473,7 @@ exchange_end(struct exchange *x)
 
 	ev_timer_stop(all->parts.loop, &x->timer);
 	hand_out_release(&x->held);
+	exchange_left_queue(x);
 	lease_leave(all->leases, &x->lease);
 	HASH_DELETE(hh, all->by_id, x);
 	all->count--;
@@ -555,6 +560,9 @@ exchanges_new(const struct exchanges_parts *parts)
 	    parts->settings->lease_ms, &handler);
 	buf_init(&all->scratch, FRAME_PAYLOAD_MAX + FRAME_HEADER_LEN);
 	buf_init(&all->content, (size_t)parts->settings->window + 1);
+	ev_timer_init(&all->line_timer, exchanges_on_line_timer, 0.,
+	    (double)parts->settings->lease_ms / 5000);
+	all->line_timer.data = all;
 	ev_timer_init(&all->down_timer, exchanges_on_down_timer, 0., 0.);
 	all->down_timer.data = all;
 	return all;
@@ -567,6 +575,7 @@ exchanges_free(struct exchanges *all)
 	if (all == NULL)
 		return;
 	ev_timer_stop(all->parts.loop, &all->down_timer);
+	ev_timer_stop(all->parts.loop, &all->line_timer);
 	while (all->by_id != NULL)
 		exchange_end(all->by_id);
 	leases_free(all->leases);

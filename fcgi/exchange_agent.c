@@ -75,7 +75,7 @@ static void
 give_to_native(struct exchange *x, const struct address *agent)
 {
 	hand_out_release(&x->held);
-	x->queued = false;
+	exchange_left_queue(x);
 	x->deliveries++;
 	x->classic = false;
 	x->agent = x->answerer = *agent;
@@ -92,7 +92,7 @@ static void
 list_to_classic(struct exchange *x)
 {
 	hand_out_release(&x->held);
-	x->queued = false;
+	exchange_left_queue(x);
 	x->classic = true;
 	x->active = ev_now(x->all->parts.loop);
 	exchange_set_state(x, EXCHANGE_WAITS_FOR_ACCEPT);
@@ -146,7 +146,8 @@ take_fetch(struct exchange *x, const struct address *from,
 	struct address self = address_owner(&x->id);
 
 	/* The news that it was listed may come later than the fetch. */
-	if (x->state == EXCHANGE_WAITS_FOR_AGENT && x->queued) {
+	if (x->state == EXCHANGE_WAITS_FOR_AGENT &&
+	    (x->line != NULL || x->missing)) {
 		exchange_withdraw(x);
 		list_to_classic(x);
 	}

@@ -5,12 +5,69 @@
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/log.h"
 #include "fcgi/exchange_private.h"
 
 /* Before it is offered again to agents of which one has refused it. */
 static const double refused_pause_seconds = 0.25;
+
+/* Those of one backend that are queued, in their order. */
+struct line {
+	char *backend;
+	TAILQ_HEAD(, exchange) exchanges;
+	UT_hash_handle hh;
+};
+
+/* --- the queue, as this worker knows it --- */
+
+static struct line *
+line_get(struct exchanges *all, const char *backend)
+{
+	struct line *line;
+
+	HASH_FIND_STR(all->lines, backend, line);
+	if (line != NULL)
+		return line;
+	if ((line = calloc(1, sizeof *line)) == NULL ||
+	    (line->backend = strdup(backend)) == NULL)
+		fatal("exchange: out of memory");
+	TAILQ_INIT(&line->exchanges);
+	HASH_ADD_KEYPTR(hh, all->lines, line->backend, strlen(backend), line);
+	if (!ev_is_active(&all->line_timer))
+		ev_timer_again(all->parts.loop, &all->line_timer);
+	return line;
+}
+
+static void
+enter_queue(struct exchange *x)
+{
+	struct line *line = line_get(x->all, x->backend);
+
+	x->line = line;
+	x->seen_queued = ev_now(x->all->parts.loop);
+	TAILQ_INSERT_TAIL(&line->exchanges, x, line_link);
+}
+
+void
+exchange_left_queue(struct exchange *x)
+{
+	struct line *line = x->line;
+
+	x->missing = false;
+	if (line == NULL)
+		return;
+	x->line = NULL;
+	TAILQ_REMOVE(&line->exchanges, x, line_link);
+	if (!TAILQ_EMPTY(&line->exchanges))
+		return;
+	HASH_DELETE(hh, x->all->lines, line);
+	if (x->all->lines == NULL)
+		ev_timer_stop(x->all->parts.loop, &x->all->line_timer);
+	free(line->backend);
+	free(line);
+}
 
 /* --- offering --- */
 
@@ -49,7 +106,10 @@ queued(void *arg, const struct store_reply *reply)
 		return;
 	if (reply->kind == STORE_INTEGER && reply->integer > 0)
 		return;
-	x->queued = false;
+	/* It may be there or not: seen to when Redis is back. */
+	if (reply->kind == STORE_LOST && x->line != NULL)
+		return;
+	exchange_left_queue(x);
 	if (reply->kind == STORE_INTEGER &&
 	    reply->integer == HAND_OUT_UNATTENDED)
 		exchange_fail(x, 503, "No agent of this backend has been "
@@ -68,9 +128,9 @@ queued(void *arg, const struct store_reply *reply)
 void
 exchange_withdraw(struct exchange *x)
 {
-	if (!x->queued)
+	if (x->line == NULL)
 		return;
-	x->queued = false;
+	exchange_left_queue(x);
 	hand_out_withdraw(x->all->parts.hand_out, span_str(x->backend),
 	    exchange_encode_open(x, NULL), NULL, NULL);
 }
@@ -80,7 +140,7 @@ queue(struct exchange *x)
 {
 	struct exchanges_parts *parts = &x->all->parts;
 
-	x->queued = true;
+	enter_queue(x);
 	hand_out_queue(parts->hand_out, span_str(x->backend),
 	    exchange_encode_open(x, NULL), queued, pending_new(x));
 }
@@ -186,22 +246,92 @@ exchange_agent_lost(struct exchange *x, bool not_started, const char *why)
 
 /* --- Redis goes and comes --- */
 
+/* It is not in the queue, and nobody has said that he has it: whoever took it
+ * may just not have been heard yet, or died with it.  An agent that has it
+ * speaks within what WELCOME tells it, less than half of the lease. */
+static void
+miss(struct exchange *x)
+{
+	exchange_left_queue(x);
+	x->missing = true;
+	log_info(x->id_text, "taken from the queue, and no word of it");
+	exchange_set_timer(x, (double)x->all->parts.settings->lease_ms /
+	    2000);
+}
+
+void
+exchange_stays_missing(struct exchange *x)
+{
+	x->missing = false;
+	if (!x->is_idempotent || ++x->deliveries > 1) {
+		exchange_fail(x, 503, "It is not known what became of the "
+		    "request.");
+		return;
+	}
+	/* In case it came back into the queue meanwhile. */
+	hand_out_withdraw(x->all->parts.hand_out, span_str(x->backend),
+	    exchange_encode_open(x, NULL), NULL, NULL);
+	exchange_offer(x);
+}
+
+static void look(struct exchange *first);
+
+static void
+looked(void *arg, const struct store_reply *reply)
+{
+	struct exchange *x = pending_take(arg), *next;
+
+	if (x == NULL || x->line == NULL)
+		return;
+	if (reply->kind == STORE_INTEGER)
+		x->seen_queued = ev_now(x->all->parts.loop);
+	if (reply->kind != STORE_NIL)
+		return;
+	/* The queue is taken from its front: the next one may be missing,
+	 * too. */
+	if ((next = TAILQ_NEXT(x, line_link)) != NULL)
+		look(next);
+	miss(x);
+}
+
+static void
+look(struct exchange *first)
+{
+	struct exchanges *all = first->all;
+
+	if (ev_now(all->parts.loop) - first->seen_queued <
+	    (double)all->parts.settings->lease_ms / 10000)
+		return;
+	hand_out_find(all->parts.hand_out, span_str(first->backend),
+	    exchange_encode_open(first, NULL), looked, pending_new(first));
+}
+
+void
+exchanges_on_line_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct exchanges *all = timer->data;
+	struct line *line, *next;
+
+	(void)loop;
+	(void)events;
+	HASH_ITER(hh, all->lines, line, next)
+		look(TAILQ_FIRST(&line->exchanges));
+}
+
 /* What was in the queue when Redis went away may not be any more. */
 static void
 looked_up(void *arg, const struct store_reply *reply)
 {
 	struct exchange *x = pending_take(arg);
 
-	if (x == NULL || x->state != EXCHANGE_WAITS_FOR_AGENT || !x->queued ||
-	    reply->kind == STORE_LOST)
+	if (x == NULL || x->line == NULL || reply->kind == STORE_LOST)
 		return;
-	/* Withdrawn, so it can be queued anew; or it was lost with Redis, or
-	 * an agent has it and the news of that was lost. */
-	if ((reply->kind == STORE_INTEGER && reply->integer > 0) ||
-	    x->is_idempotent)
+	if (reply->kind == STORE_INTEGER && reply->integer > 0) {
+		exchange_left_queue(x);
 		exchange_offer(x);
-	else
-		exchange_fail(x, 503, "The proxy's store was not available.");
+	} else {
+		miss(x);
+	}
 }
 
 void
@@ -212,7 +342,7 @@ exchanges_store_up(struct exchanges *all)
 	ev_timer_stop(all->parts.loop, &all->down_timer);
 	leases_store_up(all->leases);
 	HASH_ITER(hh, all->by_id, x, next) {
-		if (x->state == EXCHANGE_WAITS_FOR_AGENT && x->queued)
+		if (x->state == EXCHANGE_WAITS_FOR_AGENT && x->line != NULL)
 			hand_out_withdraw(all->parts.hand_out,
 			    span_str(x->backend), exchange_encode_open(x,
 			    NULL), looked_up, pending_new(x));

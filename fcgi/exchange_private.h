@@ -48,7 +48,11 @@ struct exchange {
 	bool inline_end;
 
 	struct held held;	/* waits for an agent's next call */
-	bool queued;		/* in the backend's queue, as far as we know */
+	struct line *line;	/* in the backend's queue, as far as we know;
+				 * NULL: it is not */
+	TAILQ_ENTRY(exchange) line_link;
+	ev_tstamp seen_queued;	/* when that was last known to be so */
+	bool missing;		/* taken from there, and no word of by whom */
 	bool classic;		/* its id was listed to a classic agent */
 	unsigned deliveries;	/* hand-outs after which it may have been done */
 	struct address agent;	/* who has it: gets the request's frames */
@@ -78,6 +82,8 @@ struct exchanges {
 	struct exchange *by_id;
 	size_t count;
 	struct leases *leases;
+	struct line *lines;	/* by backend */
+	ev_timer line_timer;
 	struct buf scratch;	/* frames being encoded */
 	struct buf content;	/* content in order, on its way to a client */
 	ev_timer down_timer;	/* Redis has been away for too long */
@@ -109,12 +115,22 @@ void exchange_ask_again(struct exchange *x);
 /* Takes it out of the backend's queue, if it may be there. */
 void exchange_withdraw(struct exchange *x);
 
+/* It is there no more: somebody has it. */
+void exchange_left_queue(struct exchange *x);
+
+/* The time is over in which an agent would have said that it has it. */
+void exchange_stays_missing(struct exchange *x);
+
 /* Gives it to agents (again). */
 void exchange_offer(struct exchange *x);
 
 /* The agent that had it is gone, or will not do it (not_started). */
 void exchange_agent_lost(struct exchange *x, bool not_started,
     const char *why);
+
+/* A look at what is queued. */
+void exchanges_on_line_timer(struct ev_loop *loop, ev_timer *timer,
+    int events);
 
 /* Redis has been away for longer than exchanges wait for it. */
 void exchanges_on_down_timer(struct ev_loop *loop, ev_timer *timer,

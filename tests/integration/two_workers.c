@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/integration/stack.h"
+#include "tests/integration/classic.h"
 
 static void
 any_worker_serves_any_call(struct stack *s)
@@ -101,3 +101,37 @@ one_that_is_killed_takes_only_its_own(struct stack *s)
 		stack_expect(s, "/ready", 200);
 }
 TEST_EACH(two_workers, one_that_is_killed_takes_only_its_own, .workers = 2)
+
+/* A worker takes it from the queue and dies at once: whoever does that here,
+ * it is noticed within the lease. */
+static void
+what_a_dead_worker_took_is_offered_again(struct stack *s)
+{
+	static char none[CLASSIC_IDS_MAX][CLASSIC_ID_LEN];
+	struct classic agent = classic_new(s);
+	struct client *get, *post;
+	struct response r;
+	long long taken;
+
+	check(classic_pending(&agent, none) == 0, "something was pending");
+	get = stack_send(s, "GET", "/ready", "");
+	post = stack_send(s, "POST", "/ready", "Content-Length: 0\r\n");
+	wait_for(strtol(stack_redis(s, "llen ip:{b:b1}:queue"), NULL, 10) == 2,
+	    PATIENCE_MS, "nothing is queued");
+	free(stack_redis(s, "lpop ip:{b:b1}:queue 2"));
+	taken = now_ms();
+	stack_start_agent(s, 0);
+	r = stack_receive(get, "GET");
+	check(r.status == 200, "GET: %d %s", r.status, response_text(&r));
+	check(now_ms() - taken < 2000 + 1000, "after %lld ms",
+	    now_ms() - taken);
+	response_clear(&r);
+	/* It may have been done. */
+	r = stack_receive(post, "POST");
+	check(r.status == 503, "POST: %d %s", r.status, response_text(&r));
+	response_clear(&r);
+	check(backend_count(s->backend, "/ready") == 1, "%zu executions",
+	    backend_count(s->backend, "/ready"));
+}
+TEST_EACH_WEB(two_workers, what_a_dead_worker_took_is_offered_again,
+    .agents = STACK_NO_AGENT, .worker_options = { "--lease=2s" })
