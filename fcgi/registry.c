@@ -4,7 +4,11 @@
  * version up and publishes, in one transaction; who hears that reads both
  * hashes again, and the new view replaces the old one when all of it has
  * arrived.  One reading at a time: changes that come meanwhile cause one more
- * reading, not many. */
+ * reading, not many.
+ *
+ * A Redis without a version, where there was one, has been restarted without
+ * what it held.  The view that is cached then stays, and is given back to
+ * it. */
 #include "config.h"
 
 #include <stdint.h>
@@ -27,6 +31,7 @@ struct view {
 	struct token **token;		/* by id */
 	size_t token_count;
 	struct route_table *routes;
+	long long version;		/* 0: Redis has none */
 };
 
 /* Somebody who waits for a reading to be over. */
@@ -230,6 +235,77 @@ view_keep_times(struct view *v, const struct view *old)
 	}
 }
 
+/* --- giving it back --- */
+
+/*
+ * KEYS: version, backends, tokens.  ARGV: version, channel, how many backends,
+ * then id and JSON of each backend and of each token.  Result: 1, or 0 when
+ * somebody was quicker.
+ */
+static struct store_script restore_script = { .text =
+    "if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end\n"
+    "local last = 3 + 2 * tonumber(ARGV[3])\n"
+    "for i = 4, #ARGV, 2 do\n"
+    "  local key = KEYS[2]\n"
+    "  if i > last then key = KEYS[3] end\n"
+    "  redis.call('HSET', key, ARGV[i], ARGV[i + 1])\n"
+    "end\n"
+    "redis.call('SET', KEYS[1], ARGV[1])\n"
+    "redis.call('PUBLISH', ARGV[2], '')\n"
+    "return 1\n" };
+
+static void
+on_restored(void *arg, const struct store_reply *reply)
+{
+	(void)arg;
+	if (reply->kind == STORE_ERROR)
+		log_error(NULL, "the registry can't be given back to Redis: "
+		    "%.*s", (int)reply->string.len, reply->string.data);
+}
+
+static void
+registry_restore(struct registry *r)
+{
+	enum { HEAD = 6 };
+	const struct view *v = r->view;
+	const struct store_key version = store_key_version(),
+	    backends = store_key_backends(), tokens = store_key_tokens(),
+	    changed = store_key_changed();
+	const size_t entries = v->backend_count + v->token_count;
+	struct span *argv = array_or_die(HEAD + 2 * entries, sizeof(*argv));
+	char **stored = array_or_die(entries, sizeof(*stored));
+	char number[24], count[24];
+	size_t n = 0;
+
+	snprintf(number, sizeof(number), "%lld", v->version);
+	snprintf(count, sizeof(count), "%zu", v->backend_count);
+	argv[n++] = store_key_span(&version);
+	argv[n++] = store_key_span(&backends);
+	argv[n++] = store_key_span(&tokens);
+	argv[n++] = span_str(number);
+	argv[n++] = store_key_span(&changed);
+	argv[n++] = span_str(count);
+	for (size_t i = 0; i < entries; i++) {
+		const bool is_backend = i < v->backend_count;
+		const size_t t = i - v->backend_count;
+
+		stored[i] = is_backend ? backend_to_stored(v->backend[i]) :
+		    token_to_stored(v->token[t]);
+		if (stored[i] == NULL)
+			fatal("out of memory");
+		argv[n++] = span_str(is_backend ? v->backend[i]->id :
+		    v->token[t]->id);
+		argv[n++] = span_str(stored[i]);
+	}
+	log_warn(NULL, "Redis has forgotten the registry: it is given back");
+	store_script(r->store, &restore_script, on_restored, NULL, 3, (int)n,
+	    argv);
+	for (size_t i = 0; i < entries; i++)
+		free(stored[i]);
+	free(stored);
+	free(argv);
+}
+
 /* --- reading --- */
 
 static void registry_load(struct registry *r, bool with_times,
@@ -248,6 +324,10 @@ load_finish(struct registry *r)
 	r->again = false;
 	if (r->failed) {
 		view_free(coming);
+	} else if (coming->version == 0 && r->view != NULL &&
+	    r->view->version > 0) {
+		view_free(coming);
+		registry_restore(r);
 	} else {
 		view_keep_times(coming, r->view);
 		coming->routes = route_table_new(coming->backend,
@@ -274,12 +354,9 @@ load_finish(struct registry *r)
 }
 
 static void
-load_take(struct registry *r, const struct store_reply *reply,
-    void (*take)(struct view *, const struct store_reply *))
+load_took(struct registry *r, const struct store_reply *reply, bool ok)
 {
-	if (reply->kind == STORE_ARRAY) {
-		take(r->coming, reply);
-	} else {
+	if (!ok) {
 		r->failed = true;
 		if (reply->kind == STORE_ERROR)
 			log_error(NULL, "the registry can't be read: %.*s",
@@ -287,6 +364,17 @@ load_take(struct registry *r, const struct store_reply *reply,
 	}
 	if (--r->replies == 0)
 		load_finish(r);
+}
+
+static void
+load_take(struct registry *r, const struct store_reply *reply,
+    void (*take)(struct view *, const struct store_reply *))
+{
+	const bool ok = reply->kind == STORE_ARRAY;
+
+	if (ok)
+		take(r->coming, reply);
+	load_took(r, reply, ok);
 }
 
 static void
@@ -326,10 +414,23 @@ on_seen(void *arg, const struct store_reply *reply)
 }
 
 static void
-read_hash(struct registry *r, struct store_key key, store_reply_fn *fn)
+on_version(void *arg, const struct store_reply *reply)
 {
-	const struct span argv[] = { span_str("HGETALL"),
-		store_key_span(&key) };
+	struct registry *r = arg;
+	unsigned long long version;
+
+	if (reply->kind == STORE_STRING &&
+	    span_to_u64(reply->string, &version) && version <= INT64_MAX)
+		r->coming->version = (long long)version;
+	load_took(r, reply, reply->kind == STORE_STRING ||
+	    reply->kind == STORE_NIL);
+}
+
+static void
+read_key(struct registry *r, const char *verb, struct store_key key,
+    store_reply_fn *fn)
+{
+	const struct span argv[] = { span_str(verb), store_key_span(&key) };
 
 	r->replies++;
 	store_command(r->store, fn, r, 2, argv);
@@ -365,12 +466,13 @@ registry_load(struct registry *r, bool with_times, registry_done_fn *fn,
 	r->replies = 0;
 	r->next_with_times = false;
 	wait_push(&r->now, fn, arg);
-	read_hash(r, store_key_backends(), on_backends);
-	read_hash(r, store_key_tokens(), on_tokens);
+	read_key(r, "GET", store_key_version(), on_version);
+	read_key(r, "HGETALL", store_key_backends(), on_backends);
+	read_key(r, "HGETALL", store_key_tokens(), on_tokens);
 	if (with_times || r->view == NULL) {
 		/* After the backends, whom they are written into. */
-		read_hash(r, store_key_used(), on_used);
-		read_hash(r, store_key_seen(), on_seen);
+		read_key(r, "HGETALL", store_key_used(), on_used);
+		read_key(r, "HGETALL", store_key_seen(), on_seen);
 	}
 }
 

@@ -139,3 +139,39 @@ a_worker_may_start_before_redis(struct stack *s)
 	stack_wait_ready(s);
 }
 TEST_EACH_WEB(redis_restarted, a_worker_may_start_before_redis)
+
+/* Without persistence it comes back empty: the workers give it the registry,
+ * and both tokens and backends are valid as before. */
+static void
+one_that_forgot_everything_is_told(struct stack *s)
+{
+	for (int i = 0; i < 3; i++) {
+		process_kill(s->redis);
+		stack_start_redis(s);
+		wait_for(stack_status(s, ADMIN_MOUNT "healthz") == 200,
+		    PATIENCE_MS, "not noticed");
+		stack_wait_ready(s);
+	}
+	check(strstr(admin(s, "backend", "list"), "b1") != NULL,
+	    "Redis has no b1");
+	/* A new worker knows only what Redis has. */
+	process_stop(s->worker);
+	stack_start_worker(s);
+	stack_wait_ready(s);
+}
+TEST_EACH_WEB(redis_restarted, one_that_forgot_everything_is_told,
+    .workers = 2)
+
+static void
+a_full_one_counts_as_lost(struct stack *s)
+{
+	free(stack_redis(s, "config set maxmemory 1"));
+	wait_for(stack_status(s, ADMIN_MOUNT "healthz") == 503, PATIENCE_MS,
+	    "not noticed");
+	check(stack_status(s, "/ready") == 503, "%d",
+	    stack_status(s, "/ready"));
+	free(stack_redis(s, "config set maxmemory 0"));
+	stack_wait_healthy(s);
+	stack_wait_ready(s);
+}
+TEST_EACH_WEB(redis_restarted, a_full_one_counts_as_lost)
