@@ -75,7 +75,7 @@ carry_delay(const struct native *n)
 
 	if (n->carrying == 0)
 		return 0.;
-	if (n->carrying >= CARRYING_MAX)
+	if (n->carrying >= CARRYING_MAX || native_pace_room(&n->pace) == 0)
 		return 1.;
 	distance = pace_s * (double)(1 << (n->carrying - 1));
 	return since >= distance || since < 0. ? 0. : distance - since;
@@ -101,7 +101,8 @@ send_waiting(struct native *n)
 {
 	struct native_call *call;
 
-	while ((call = TAILQ_FIRST(&n->waiting)) != NULL) {
+	while ((call = TAILQ_FIRST(&n->waiting)) != NULL &&
+	    native_pace_room(&n->pace) > 0) {
 		TAILQ_REMOVE(&n->waiting, call, link);
 		native_call_send(call, false);
 	}
@@ -127,8 +128,8 @@ call_as_needed(struct native *n)
 		} else if ((delay = carry_delay(n)) <= 0.) {
 			native_call_open(n, false);
 		} else {
-			if (!ev_is_active(&n->pace))
-				native_start_timer(n, &n->pace, delay);
+			if (!ev_is_active(&n->distance))
+				native_start_timer(n, &n->distance, delay);
 			break;
 		}
 	}
@@ -267,7 +268,7 @@ native_new(struct agent *agent, struct backend *const *backends, size_t count,
 	TAILQ_INIT(&n->calls);
 	TAILQ_INIT(&n->waiting);
 	ev_timer_init(&n->retry, on_timer, 0., 0.);
-	ev_timer_init(&n->pace, on_timer, 0., 0.);
+	ev_timer_init(&n->distance, on_timer, 0., 0.);
 	ev_timer_init(&n->press, on_press, 0., 0.);
 	ev_timer_init(&n->tick, on_tick, tick_s, tick_s);
 	ev_timer_init(&n->release, on_release, 0., 0.);
@@ -286,6 +287,7 @@ native_new(struct agent *agent, struct backend *const *backends, size_t count,
 		.backends = buf_span(&n->hello_backends),
 		.text = span_str("inverting-proxy-agent/" PACKAGE_VERSION),
 	};
+	native_pace_init(&n->pace);
 	native_exchanges_init(n);
 	return n;
 }
@@ -297,7 +299,7 @@ native_free(struct native *n)
 		return;
 	native_drop_all(n, "the agent is ending");
 	ev_timer_stop(n->agent->loop, &n->retry);
-	ev_timer_stop(n->agent->loop, &n->pace);
+	ev_timer_stop(n->agent->loop, &n->distance);
 	ev_timer_stop(n->agent->loop, &n->press);
 	ev_timer_stop(n->agent->loop, &n->tick);
 	ev_timer_stop(n->agent->loop, &n->release);

@@ -14,6 +14,7 @@ enum {
 	LEAVE_TRIES = 3,		/* at a proxy that is not there */
 	SLACK_MS = 15 * 1000,
 	ANSWER_TIMEOUT_MS = 30 * 1000,
+	SLOWEST = 16,			/* bytes a ms, of a call's content */
 	/* A proxy of another kind may take our question for a client's
 	 * request, and keep it. */
 	ASK_TIMEOUT_MS = 10 * 1000,
@@ -96,16 +97,20 @@ call_free(struct native_call *call)
 
 /* It is with the proxy no more. */
 static void
-call_left(struct native_call *call)
+call_left(struct native_call *call, bool is_answered)
 {
 	struct native *n = call->native;
 
 	call->transfer = NULL;
 	TAILQ_REMOVE(&n->calls, call, link);
-	if (call->is_parked)
+	if (call->is_parked) {
 		n->parked--;
-	else
+	} else {
 		n->carrying--;
+		native_pace_ended(&n->pace, call->number, n->last_number,
+		    buf_len(&call->body), is_answered ?
+		    ev_now(n->agent->loop) - call->began_at : -1.);
+	}
 	n->agent->promised -= call->capacity;
 }
 
@@ -114,9 +119,8 @@ call_timeout_ms(const struct native *n, const struct native_call *call)
 {
 	if (n->state == NATIVE_ASKS)
 		return ASK_TIMEOUT_MS;
-	if (!call->is_parked)
-		return ANSWER_TIMEOUT_MS;
-	return (long)n->park_ms + SLACK_MS;
+	return (call->is_parked ? (long)n->park_ms + SLACK_MS :
+	    ANSWER_TIMEOUT_MS) + (long)(buf_len(&call->body) / SLOWEST);
 }
 
 /* Sends what is in its body. */
@@ -132,15 +136,16 @@ native_call_send(struct native_call *call, bool park)
 	call->is_parked = park;
 	call->capacity = park ? native_capacity(n) : 0;
 	put_hello(n, call);
-	if (park)
-		n->parked++;
-	else
-		n->carrying++;
 	n->agent->promised += call->capacity;
 	TAILQ_INSERT_TAIL(&n->calls, call, link);
-	n->called_at = ev_now(n->agent->loop);
-	if (!park)
+	call->began_at = n->called_at = ev_now(n->agent->loop);
+	if (park) {
+		n->parked++;
+	} else {
+		n->carrying++;
 		n->carried_at = n->called_at;
+		native_pace_began(&n->pace, buf_len(&call->body));
+	}
 	call->is_frames = false;
 	buf_drain(&call->answer, buf_len(&call->answer));
 
@@ -165,7 +170,10 @@ void
 native_call_open(struct native *n, bool park)
 {
 	struct native_call *call = calloc(1, sizeof(*call));
+	size_t room = native_pace_room(&n->pace);
 
+	if (park && room > NATIVE_PARKED_FULL)
+		room = NATIVE_PARKED_FULL;
 	if (call == NULL)
 		fatal("out of memory");
 	call->native = n;
@@ -179,7 +187,7 @@ native_call_open(struct native *n, bool park)
 	}
 	put_hello(n, call);
 	if (n->state == NATIVE_ON)
-		native_fill_call(n, call);
+		native_fill_call(n, call, buf_len(&call->body) + room);
 	n->must_call = false;
 	native_call_send(call, park);
 }
@@ -207,7 +215,7 @@ native_drop_all(struct native *n, const char *why)
 
 	while ((call = TAILQ_FIRST(&n->calls)) != NULL) {
 		transfer_abort(call->transfer);
-		call_left(call);
+		call_left(call, false);
 		call_free(call);
 	}
 	while ((call = TAILQ_FIRST(&n->waiting)) != NULL) {
@@ -426,9 +434,12 @@ on_done(void *arg, const struct transfer_result *result)
 {
 	struct native_call *call = arg;
 
-	call_left(call);
-	if (result->outcome == TRANSFER_COMPLETE && result->status == 200 &&
-	    call->is_frames && is_answer(buf_span(&call->answer)))
+	bool is_answered = result->outcome == TRANSFER_COMPLETE &&
+	    result->status == 200 && call->is_frames &&
+	    is_answer(buf_span(&call->answer));
+
+	call_left(call, is_answered);
+	if (is_answered)
 		call_answered(call);
 	else
 		call_failed(call, result);

@@ -88,7 +88,11 @@ native_exchange_enqueue(struct native_exchange *nx)
 	if (nx->is_queued || !is_ready(nx))
 		return;
 	nx->is_queued = true;
-	TAILQ_INSERT_TAIL(&nx->native->queue, nx, queue);
+	/* The beginning of a response overtakes the middle of others. */
+	if (nx->head_sent)
+		TAILQ_INSERT_TAIL(&nx->native->queue, nx, queue);
+	else
+		TAILQ_INSERT_HEAD(&nx->native->queue, nx, queue);
 }
 
 void
@@ -335,13 +339,25 @@ native_ask_again(struct native *n)
 	each(n, ask_again, 0.);
 }
 
+/* Is an answer just coming in?  It may have what is missing. */
+static bool
+is_receiving(const struct native *n)
+{
+	const struct native_call *call;
+
+	TAILQ_FOREACH(call, &n->calls, link)
+		if (buf_len(&call->answer) > 0)
+			return true;
+	return false;
+}
+
 static void
 tick(struct native_exchange *nx, ev_tstamp now)
 {
 	bool is_hungry = buf_len(&nx->x.request) == 0;
 	bool is_held = native_exchange_has_content(nx) || nx->x.response_waits;
 
-	if (lacks_content(nx)) {
+	if (lacks_content(nx) && !is_receiving(nx->native)) {
 		if (nx->gap_at > 0. && now - nx->gap_at >= gap_s) {
 			ask_for_content(nx);
 		} else if (is_hungry && now - nx->in_at >= nx->patience) {

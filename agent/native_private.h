@@ -24,8 +24,10 @@ enum {
 	NATIVE_REQUEST_WINDOW = 512 * 1024,
 	/* Content kept of a response until the proxy has confirmed it. */
 	NATIVE_RESPONSE_KEPT = 1024 * 1024,
-	/* A call is full with this much. */
+	/* A call is full with this much; one that is to be parked earlier:
+	 * how long its content took can't be seen. */
 	NATIVE_CALL_FULL = 1024 * 1024,
+	NATIVE_PARKED_FULL = 64 * 1024,
 };
 
 /* After this long without news one side asks the other. */
@@ -47,6 +49,7 @@ struct native_exchange {
 	bool has_head, head_sent;
 	bool is_held;			/* the head waits for its content */
 	unsigned long head_call;	/* number of the call it went in */
+	unsigned long last_call;	/* of the last one with content */
 	enum frame_reset reset;		/* to be sent last; 0: none */
 	char *reset_text;
 	bool is_final;			/* END or RESET is in a call */
@@ -68,6 +71,7 @@ struct native_call {
 	struct transfer *transfer;	/* NULL: waits to be sent again */
 	struct buf body;		/* HELLO and frames */
 	struct buf answer;
+	ev_tstamp began_at;
 	bool is_parked;
 	bool is_leaving;		/* HELLO says that we leave */
 	bool has_frames;		/* more than HELLO */
@@ -75,6 +79,15 @@ struct native_call {
 	unsigned capacity;		/* that HELLO says */
 	LIST_HEAD(, native_exchange) finals;	/* over when it is answered */
 	TAILQ_ENTRY(native_call) link;
+};
+
+/* How much may be on its way to the proxy: what the line takes in a moment, so
+ * that nothing waits long behind a large response. */
+struct native_pace {
+	size_t carried;			/* bytes in carrying calls */
+	size_t budget;			/* of them */
+	double quickest;		/* seconds such a call takes */
+	unsigned long narrowed_at;	/* number of the newest call then */
 };
 
 enum native_state {
@@ -109,11 +122,12 @@ struct native {
 	TAILQ_HEAD(, native_call) calls;
 	TAILQ_HEAD(, native_call) waiting;	/* to be sent again */
 	size_t parked, carrying;		/* of calls */
+	struct native_pace pace;
 	ev_tstamp called_at, carried_at;
 	bool was_lost;			/* an answer was: content may be, too */
 	bool is_pressed;		/* ACCEPT must go now */
 	bool must_call;			/* the lease, or a second parked call */
-	ev_timer retry, press, pace, tick, release, patience;
+	ev_timer retry, press, distance, tick, release, patience;
 	unsigned long last_number;
 
 	struct native_exchange **table;
@@ -130,6 +144,23 @@ struct native {
 
 /* From now on; one that runs is stopped. */
 void native_start_timer(struct native *n, ev_timer *timer, double seconds);
+
+/* --- native_pace.c --- */
+
+void native_pace_init(struct native_pace *pace);
+
+/* What one more call may carry; 0: none now. */
+size_t native_pace_room(const struct native_pace *pace);
+
+/* Content of one frame: the slower the line, the smaller, for others to get
+ * their turn. */
+size_t native_pace_frame(const struct native_pace *pace);
+
+/* A carrying call of so many bytes begins; it was answered after so many
+ * seconds, or (less than 0) it was not. */
+void native_pace_began(struct native_pace *pace, size_t len);
+void native_pace_ended(struct native_pace *pace, unsigned long number,
+    unsigned long newest, size_t len, double seconds);
 
 /* --- native_call.c --- */
 
@@ -196,8 +227,13 @@ void native_exchange_set_final(struct native_exchange *nx,
 
 /* --- native_send.c --- */
 
-/* Appends frames to the call until it is full. */
-void native_fill_call(struct native *n, struct native_call *call);
+/* Appends frames to the call until it has so many bytes. */
+void native_fill_call(struct native *n, struct native_call *call,
+    size_t full);
+
+/* Is a call under way, or to be sent again, that may hold response content
+ * which the proxy misses? */
+bool native_is_on_its_way(const struct native_exchange *nx);
 
 /* The call was answered: what ended in it is over. */
 void native_call_confirmed(struct native_call *call);

@@ -143,8 +143,10 @@ take_data(struct native_exchange *nx, const struct frame *frame)
 static void
 take_window(struct native_exchange *nx, const struct frame *frame)
 {
+	/* On a slow line what is on its way is easily taken for lost. */
 	if (stream_out_window(&nx->out, frame->offset, frame->limit,
-	    frame->flags & FRAME_FLAG_RESEND) != 0) {
+	    frame->flags & FRAME_FLAG_RESEND && !native_is_on_its_way(nx)) !=
+	    0) {
 		log_debug(nx->id_text, "a window that can't be");
 		return;
 	}

@@ -37,8 +37,8 @@ append_response(struct native_exchange *nx, struct native_call *call)
 		.id = nx->id };
 	bool end = false;
 
-	if (!stream_out_next(&nx->out, FRAME_DATA_MAX, &frame.offset,
-	    &frame.content, &end) && nx->head_sent)
+	if (!stream_out_next(&nx->out, native_pace_frame(&nx->native->pace),
+	    &frame.offset, &frame.content, &end) && nx->head_sent)
 		return;
 	if (end)
 		frame.flags = FRAME_FLAG_END;
@@ -50,6 +50,7 @@ append_response(struct native_exchange *nx, struct native_call *call)
 		nx->head_call = call->number;
 	}
 	nx->head_sent = true;
+	nx->last_call = call->number;
 	nx->out_at = ev_now(nx->native->agent->loop);
 	if (end)
 		native_exchange_set_final(nx, call);
@@ -95,7 +96,7 @@ append_accept(struct native_exchange *nx, struct native_call *call)
 }
 
 void
-native_fill_call(struct native *n, struct native_call *call)
+native_fill_call(struct native *n, struct native_call *call, size_t full)
 {
 	struct native_exchange *nx;
 
@@ -105,7 +106,7 @@ native_fill_call(struct native *n, struct native_call *call)
 		call->has_frames = true;
 	}
 	while ((nx = TAILQ_FIRST(&n->queue)) != NULL &&
-	    buf_len(&call->body) < NATIVE_CALL_FULL) {
+	    buf_len(&call->body) < full) {
 		TAILQ_REMOVE(&n->queue, nx, queue);
 		nx->is_queued = false;
 		append_exchange(nx, call);
@@ -138,6 +139,26 @@ call_before(const struct native_exchange *nx, const struct native_call *call)
 				found = other;
 	}
 	return found;
+}
+
+bool
+native_is_on_its_way(const struct native_exchange *nx)
+{
+	const struct native *n = nx->native;
+	const struct native_call *call;
+
+	if (!nx->head_sent)
+		return false;
+	/* What a parked call brought has long been taken. */
+	TAILQ_FOREACH(call, &n->calls, link)
+		if (!call->is_parked && call->number >= nx->head_call &&
+		    call->number <= nx->last_call)
+			return true;
+	TAILQ_FOREACH(call, &n->waiting, link)
+		if (call->number >= nx->head_call &&
+		    call->number <= nx->last_call)
+			return true;
+	return false;
 }
 
 /* Not over before all its calls are, also those that failed and go again: of

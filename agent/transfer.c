@@ -175,6 +175,8 @@ on_content(char *data, size_t size, size_t count, void *arg)
 
 	if (t->handler == NULL)
 		return 0;
+	if (t->deadline_is_total)
+		ev_timer_again(t->peer->engine->loop, &t->deadline);
 	if (t->handler->content == NULL ||
 	    t->handler->content(t->arg, span_of(data, size * count)))
 		return size * count;

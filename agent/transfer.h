@@ -108,7 +108,8 @@ struct transfer_request {
 	struct http1_framing framing;	/* NONE, LENGTH or CHUNKED */
 	struct span content;		/* with LENGTH, all of it, borrowed until
 					 * done; data NULL: handler->send */
-	long timeout_ms;		/* to the end of the response; or 0: */
+	long timeout_ms;		/* to the end of the response, begun
+					 * again by each byte of it; or 0: */
 	long head_timeout_ms;		/* to its head, begun again when content
 					 * is sent; 0: none */
 	bool may_repeat;		/* may be sent again when a kept

@@ -1,0 +1,167 @@
+/* line.c - the slow line: two threads for each connection of the agent. */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/integration/harness.h"
+#include "tests/integration/line.h"
+
+enum { PIECE = 4096, ROOM = 16 * 1024 };
+
+struct line {
+	int listen_fd;
+	int port;
+	int server_port;
+	size_t rate;
+	pthread_mutex_t lock;		/* for what follows */
+	size_t bytes;
+	struct timespec free_at;	/* when the line has sent all of that */
+};
+
+/* One direction of a connection. */
+struct way {
+	struct line *line;	/* NULL: at full speed */
+	int from, to;
+};
+
+/* Takes its turn on the line: returns when len bytes have gone. */
+static void
+take_turn(struct line *l, size_t len)
+{
+	struct timespec now, until;
+
+	pthread_mutex_lock(&l->lock);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (l->free_at.tv_sec < now.tv_sec ||
+	    (l->free_at.tv_sec == now.tv_sec &&
+	    l->free_at.tv_nsec < now.tv_nsec))
+		l->free_at = now;
+	l->free_at.tv_nsec += (long)(len * 1000000000ULL / l->rate);
+	l->free_at.tv_sec += l->free_at.tv_nsec / 1000000000L;
+	l->free_at.tv_nsec %= 1000000000L;
+	until = l->free_at;
+	l->bytes += len;
+	pthread_mutex_unlock(&l->lock);
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until,
+	    NULL) == EINTR)
+		;
+}
+
+static void *
+way_main(void *arg)
+{
+	struct way *w = arg;
+	char bytes[PIECE];
+	ssize_t n;
+
+	while ((n = recv(w->from, bytes, sizeof(bytes), 0)) > 0) {
+		if (w->line != NULL)
+			take_turn(w->line, (size_t)n);
+		if (send(w->to, bytes, (size_t)n, MSG_NOSIGNAL) != n)
+			break;
+	}
+	shutdown(w->from, SHUT_RDWR);
+	shutdown(w->to, SHUT_RDWR);
+	close(w->from);
+	free(w);
+	return NULL;
+}
+
+static void
+start_way(struct line *l, int from, int to)
+{
+	struct way *w = calloc(1, sizeof(*w));
+	pthread_t thread;
+
+	if (w == NULL)
+		abort();
+	/* Each way closes the descriptor that it reads from. */
+	*w = (struct way){ .line = l, .from = from, .to = dup(to) };
+	if (w->to < 0 || pthread_create(&thread, NULL, way_main, w) != 0)
+		abort();
+	pthread_detach(thread);
+}
+
+static int
+connect_to(int port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET,
+		.sin_port = htons((unsigned short)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static void *
+listen_main(void *arg)
+{
+	struct line *l = arg;
+	int agent, server;
+
+	while ((agent = accept4(l->listen_fd, NULL, NULL, SOCK_CLOEXEC)) >=
+	    0) {
+		if ((server = connect_to(l->server_port)) < 0) {
+			close(agent);
+			continue;
+		}
+		start_way(l, agent, server);
+		start_way(NULL, server, agent);
+	}
+	return NULL;
+}
+
+struct line *
+line_new(int port, size_t bytes_per_second)
+{
+	struct line *l = calloc(1, sizeof(*l));
+	struct sockaddr_in a = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int on = 1, room = ROOM;
+	pthread_t thread;
+
+	if (l == NULL)
+		abort();
+	pthread_mutex_init(&l->lock, NULL);
+	l->rate = bytes_per_second;
+	l->server_port = port;
+	l->port = harness_port();
+	a.sin_port = htons((unsigned short)l->port);
+	l->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	setsockopt(l->listen_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	setsockopt(l->listen_fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+	check(bind(l->listen_fd, (struct sockaddr *)&a, sizeof(a)) == 0 &&
+	    listen(l->listen_fd, 1024) == 0, "line: %s", strerror(errno));
+	if (pthread_create(&thread, NULL, listen_main, l) != 0)
+		abort();
+	pthread_detach(thread);
+	return l;
+}
+
+int
+line_port(const struct line *l)
+{
+	return l->port;
+}
+
+size_t
+line_bytes(struct line *l)
+{
+	size_t bytes;
+
+	pthread_mutex_lock(&l->lock);
+	bytes = l->bytes;
+	pthread_mutex_unlock(&l->lock);
+	return bytes;
+}

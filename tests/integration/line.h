@@ -1,0 +1,16 @@
+/* line.h - a slow line between an agent and the web server: what the agent
+ * sends goes on at so many bytes a second, all its connections together, with
+ * little room to queue up. */
+#ifndef INTEGRATION_LINE_H
+#define INTEGRATION_LINE_H
+
+#include <stddef.h>
+
+/* Listens; what comes goes to 127.0.0.1:port.  Lives as long as the test. */
+struct line *line_new(int port, size_t bytes_per_second);
+int line_port(const struct line *l);
+
+/* Bytes of the agent's that have gone on so far. */
+size_t line_bytes(struct line *l);
+
+#endif

@@ -1,0 +1,47 @@
+/* slow_line.c - an agent on a slow line: large responses share it, small ones
+ * do not wait behind them, and nothing is sent over and over. */
+#include "config.h"
+
+#include <stdio.h>
+
+#include "tests/integration/line.h"
+#include "tests/integration/stack.h"
+
+enum { LARGE = 8, LARGE_LEN = 400 * 1000, SMALL = 4,
+	BYTES_A_SECOND = 1000 * 1000 };
+
+static void
+small_responses_overtake_large_ones(struct stack *s)
+{
+	struct line *line = line_new(s->port, BYTES_A_SECOND);
+	struct client *large[LARGE];
+	char target[32];
+	size_t begun, len;
+
+	s->agent_options[0] = harness_name("--proxy=http://127.0.0.1:%d"
+	    AGENT_MOUNT, line_port(line));
+	stack_start_agent(s, 0);
+	stack_wait_ready(s);
+	snprintf(target, sizeof(target), "/bytes/%d", LARGE_LEN);
+	begun = line_bytes(line);
+	for (int i = 0; i < LARGE; i++)
+		large[i] = stack_send(s, "GET", target, "");
+	for (int i = 0; i < SMALL; i++)
+		stack_expect(s, "/ready", 200);
+	len = line_bytes(line) - begun;
+	check(len < LARGE * LARGE_LEN, "%zu bytes before the small responses",
+	    len);
+	for (int i = 0; i < LARGE; i++) {
+		struct response r = stack_receive(large[i], "GET");
+
+		check(r.status == 200 && r.whole &&
+		    r.hash == hash_pattern(LARGE_LEN), "large response %d: "
+		    "%d, %llu bytes", i, r.status, r.content_len);
+		response_clear(&r);
+	}
+	len = line_bytes(line) - begun;
+	check(len < LARGE * LARGE_LEN * 3 / 2, "%zu bytes for %d of content",
+	    len, LARGE * LARGE_LEN);
+}
+TEST_EACH(slow_line, small_responses_overtake_large_ones,
+    .agents = STACK_NO_AGENT)
