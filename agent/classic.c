@@ -83,11 +83,25 @@ take_waiting(struct classic_poll *poll)
 	}
 }
 
+/* Takes the list, too. */
+static void
+take_list(struct classic_poll *poll, json_t *list)
+{
+	if (poll->waiting == NULL) {
+		poll->waiting = list;
+		poll->next = 0;
+	} else {
+		if (json_array_extend(poll->waiting, list) != 0)
+			fatal("out of memory");
+		json_decref(list);
+	}
+	take_waiting(poll);
+}
+
 /* An array of ids; null, [] and nothing at all say that none is pending. */
 static bool
-take_answer(struct classic_poll *poll)
+take_answer(struct classic_poll *poll, struct span text)
 {
-	struct span text = buf_span(&poll->answer);
 	json_t *list;
 	bool ok;
 
@@ -100,9 +114,7 @@ take_answer(struct classic_poll *poll)
 		return true;
 	list = json_loadb(text.data, text.len, JSON_DECODE_ANY, NULL);
 	if (json_is_array(list) && json_array_size(list) > 0) {
-		poll->waiting = list;
-		poll->next = 0;
-		take_waiting(poll);
+		take_list(poll, list);
 		return true;
 	}
 	ok = json_is_array(list) || json_is_null(list);
@@ -134,7 +146,7 @@ on_polled(void *arg, const struct transfer_result *result)
 		poll_failed(poll, 0, result->why);
 	} else if (result->status != 200) {
 		poll_failed(poll, result->status, NULL);
-	} else if (!take_answer(poll)) {
+	} else if (!take_answer(poll, buf_span(&poll->answer))) {
 		poll_failed(poll, 0, "the answer is not a JSON array: is "
 		    "--proxy the address of an agent mount?");
 	} else {
@@ -215,6 +227,15 @@ classic_set_active(struct classic *c, bool active)
 {
 	c->is_active = active;
 	c->has_changed = true;
+}
+
+void
+classic_take_ids(struct classic *c, const struct backend *backend,
+    struct span answer)
+{
+	for (size_t i = 0; i < c->agent->backend_count; i++)
+		if (c->polls[i].backend == backend)
+			(void)take_answer(&c->polls[i], answer);
 }
 
 bool

@@ -19,6 +19,11 @@ void classic_set_active(struct classic *c, bool active);
  * credential, draining. */
 void classic_changed(struct classic *c);
 
+/* The answer to a poll of this backend that was not made here: its ids are
+ * listed nowhere else.  Whatever is not a list is ignored. */
+void classic_take_ids(struct classic *c, const struct backend *backend,
+    struct span answer);
+
 /* Once per loop turn: polls that may begin begin. */
 void classic_turn(struct classic *c);
 

@@ -251,7 +251,7 @@ native_is_idle(const struct native *n)
 
 struct native *
 native_new(struct agent *agent, struct backend *const *backends, size_t count,
-    void (*verdict)(void *arg, bool spoken), void *arg)
+    native_verdict_fn *verdict, void *arg)
 {
 	struct native *n = calloc(1, sizeof(*n));
 

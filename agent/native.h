@@ -10,11 +10,16 @@
 
 struct native;
 
-/* backends: borrowed.  verdict(arg, spoken): the proxy has shown that it does
- * or does not speak this protocol; the session is then active or not. */
+/* The proxy has shown that it does or does not speak this protocol; the
+ * session is then active or not.  instead: when it does not, what it answered
+ * to a call that it took for one of this backend, often nothing. */
+typedef void native_verdict_fn(void *arg, bool spoken,
+    const struct backend *backend, struct span instead);
+
+/* backends: borrowed. */
 struct native *native_new(struct agent *agent,
     struct backend *const *backends, size_t count,
-    void (*verdict)(void *arg, bool spoken), void *arg);
+    native_verdict_fn *verdict, void *arg);
 void native_free(struct native *n);
 
 /* Whether to ask for work: at first, with a call that finds out. */

@@ -334,7 +334,7 @@ call_answered(struct native_call *call)
 	link_worked(&n->link);
 	if (n->state == NATIVE_ASKS) {
 		n->state = NATIVE_ON;
-		n->verdict(n->arg, true);
+		n->verdict(n->arg, true, NULL, span_of(NULL, 0));
 		if (n->state != NATIVE_ON) {
 			call_free(call);
 			return;
@@ -394,11 +394,18 @@ ask_failed(struct native_call *call, const struct transfer_result *result)
 {
 	struct native *n = call->native;
 	int status = result->outcome == TRANSFER_COMPLETE ? result->status : 0;
-	bool unspoken = is_unspoken(result);
+	char *instead;
+	size_t len;
 
+	/* The verdict ends all calls. */
+	if (status < 200 || status > 299)
+		buf_clear(&call->answer);
+	len = buf_take(&call->answer, &instead);
 	call_again(call);
-	if (unspoken)
-		n->verdict(n->arg, false);
+	if (is_unspoken(result))
+		n->verdict(n->arg, false, n->backends[0],
+		    span_of(instead, len));
+	free(instead);
 	if (n->state != NATIVE_OFF)
 		wait_to_retry(n, status, result->why);
 }

@@ -13,6 +13,7 @@
 #include "agent/agent.h"
 #include "agent/exchange.h"
 #include "agent/link.h"
+#include "agent/native.h"
 #include "agent/recent.h"
 #include "common/buf.h"
 #include "common/frame.h"
@@ -108,7 +109,7 @@ struct native {
 	struct agent *agent;
 	struct backend *const *backends;
 	size_t backend_count;
-	void (*verdict)(void *arg, bool spoken);
+	native_verdict_fn *verdict;
 	void *arg;
 	enum native_state state;
 	enum native_leave leave;

@@ -34,7 +34,8 @@ use_classic(struct service *s, bool classic)
 
 /* What a session has found out. */
 static void
-on_verdict(void *arg, bool spoken)
+on_verdict(void *arg, bool spoken, const struct backend *backend,
+    struct span instead)
 {
 	struct service *s = arg;
 
@@ -50,8 +51,11 @@ on_verdict(void *arg, bool spoken)
 		log_info(NULL, "the proxy speaks the native protocol now");
 	use_classic(s, !spoken);
 	ev_timer_stop(s->agent->loop, &s->probe);
-	if (!spoken)
-		ev_timer_start(s->agent->loop, &s->probe);
+	if (spoken)
+		return;
+	ev_timer_start(s->agent->loop, &s->probe);
+	/* There are proxies that take any call of an agent for a poll. */
+	classic_take_ids(s->classic, backend, instead);
 }
 
 static void

@@ -23,21 +23,45 @@ enum {
 	PIECE = 65536,
 };
 
-struct client *
-client_new(int port)
+/* The descriptor of a new connection, or -1. */
+static int
+connect_to(int port)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET,
 		.sin_port = htons((unsigned short)port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+		return fd;
+	int error = errno;
+
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+bool
+client_can_connect(int port)
+{
+	int fd = connect_to(port);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+struct client *
+client_new(int port)
+{
 	struct client *c = calloc(1, sizeof(*c));
 	int on = 1;
 
 	if (c == NULL)
 		abort();
 	buf_init(&c->in, HEAD_MAX + PIECE);
-	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	check(connect(c->fd, (struct sockaddr *)&a, sizeof(a)) == 0,
-	    "connect to port %d: %s", port, strerror(errno));
+	c->fd = connect_to(port);
+	check(c->fd >= 0, "connect to port %d: %s", port, strerror(errno));
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	return c;
 }

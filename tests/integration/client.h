@@ -36,6 +36,9 @@ struct client {
 	long long sent_ns;	/* when the last request had been sent */
 };
 
+/* Does anybody listen there? */
+bool client_can_connect(int port);
+
 /* Connects to 127.0.0.1:port. */
 struct client *client_new(int port);
 void client_free(struct client *c);

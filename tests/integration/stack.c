@@ -1,9 +1,7 @@
 /* stack.c - starts and stops the whole system for one test. */
 #include "config.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -281,19 +279,6 @@ apache_new(struct stack *s)
 	return p;
 }
 
-static bool
-port_answers(int port)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET,
-		.sin_port = htons((unsigned short)port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool answers = connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0;
-
-	close(fd);
-	return answers;
-}
-
 /* Waits for nobody. */
 static void
 start_web(struct stack *s)
@@ -311,7 +296,7 @@ start_web(struct stack *s)
 static void
 wait_web(struct stack *s)
 {
-	wait_for(port_answers(s->port), PATIENCE_MS,
+	wait_for(client_can_connect(s->port), PATIENCE_MS,
 	    "the web server does not start");
 }
 

@@ -17,10 +17,13 @@ static struct agent agent;
 static struct native *native;
 
 static void
-on_verdict(void *arg, bool spoken)
+on_verdict(void *arg, bool spoken, const struct backend *asked,
+    struct span instead)
 {
 	(void)arg;
 	(void)spoken;
+	(void)asked;
+	(void)instead;
 }
 
 static void
