@@ -14,6 +14,9 @@
  * missing was lost. */
 static const double gap_seconds = 0.5;
 
+/* In half of that time, a window's content is sent again so often at most. */
+enum { RESENT_TIMES_MAX = 4 };
+
 /* Tells a stranger that there is nothing here for it. */
 static void
 refuse(struct exchanges *all, const struct address *from,
@@ -414,21 +417,33 @@ take_data(struct exchange *x, const struct frame *frame)
 	look_for_gap(x);
 }
 
+/* Asking again and again does not bring more; nor does confirming byte by byte
+ * and asking for all the rest each time, which would be a window for a few
+ * bytes.  Who needs it asks again later. */
+static bool
+may_resend(struct exchange *x, uint64_t offset)
+{
+	ev_tstamp now = ev_now(x->all->parts.loop);
+
+	if (now - x->resent_at >= gap_seconds / 2) {
+		x->resent_at = now;
+		x->resent_times = 0;
+	} else if (offset == x->resent_from ||
+	    x->resent_times == RESENT_TIMES_MAX) {
+		return false;
+	}
+	x->resent_times++;
+	x->resent_from = offset;
+	return true;
+}
+
 static void
 take_window(struct exchange *x, const struct frame *frame)
 {
 	struct exchanges *all = x->all;
-	ev_tstamp now = ev_now(all->parts.loop);
-	bool resend = frame->flags & FRAME_FLAG_RESEND;
+	bool resend = (frame->flags & FRAME_FLAG_RESEND) &&
+	    may_resend(x, frame->offset);
 
-	/* Asking again and again does not bring more. */
-	if (resend && frame->offset == x->resent_from &&
-	    now - x->resent_at < gap_seconds / 2)
-		resend = false;
-	if (resend) {
-		x->resent_from = frame->offset;
-		x->resent_at = now;
-	}
 	if (stream_out_window(&x->request, frame->offset, frame->limit,
 	    resend) != WIRE_OK) {
 		fail_agent(x, "The agent confirmed what it was not sent.");

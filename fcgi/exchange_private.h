@@ -72,6 +72,7 @@ struct exchange {
 	bool paused;		/* refused by an agent: offered again soon */
 	uint64_t resent_from;	/* request content, the last time */
 	ev_tstamp resent_at;
+	unsigned resent_times;	/* since then */
 	ev_timer timer;		/* what it waits for takes too long */
 	ev_tstamp active;	/* last progress */
 	UT_hash_handle hh;

@@ -24,6 +24,7 @@ enum {
 	FORGET_SECONDS = 60,	/* a dead worker's queued exchanges are known
 				 * for what they are for this long */
 	AGENT_MAIL_TTL_MS = 60000,
+	AGENT_MAIL_MAX = 2048,	/* elements */
 };
 
 /*
@@ -41,6 +42,20 @@ static struct store_script heartbeat_script = { .text =
     "    now - 60000)\n"
     "for _, id in ipairs(dead) do r[#r + 1] = id end\n"
     "return r\n" };
+
+/*
+ * KEYS[1] an agent's mail; ARGV: frames, how many elements it may have, time to
+ * live in ms, channel.  Result: how many it has.  An agent that does not come
+ * for them does not fill Redis: what is left out is asked for again.
+ */
+static struct store_script agent_mail_script = { .text =
+    "local n = redis.call('LLEN', KEYS[1])\n"
+    "if n < tonumber(ARGV[2]) then\n"
+    "  n = redis.call('RPUSH', KEYS[1], ARGV[1])\n"
+    "  redis.call('PEXPIRE', KEYS[1], ARGV[3])\n"
+    "end\n"
+    "redis.call('PUBLISH', ARGV[4], '')\n"
+    "return n\n" };
 
 struct local_message {
 	STAILQ_ENTRY(local_message) link;
@@ -274,6 +289,17 @@ send_local(struct mailbox *m, const struct address *to,
 	STAILQ_INSERT_TAIL(&m->local, message, link);
 }
 
+static struct sent *
+sent_new(mailbox_done_fn *done, void *arg)
+{
+	struct sent *sent = malloc(sizeof *sent);
+
+	if (sent == NULL)
+		fatal("mailbox: out of memory");
+	*sent = (struct sent){ done, arg };
+	return sent;
+}
+
 static void
 sent_reply(void *arg, const struct store_reply *reply)
 {
@@ -294,12 +320,8 @@ push(struct mailbox *m, struct store_key key, struct span message,
 {
 	struct span argv[] = { span_str("RPUSH"), store_key_span(&key),
 	    message };
-	struct sent *sent = NULL;
 
-	if ((sent = malloc(sizeof *sent)) == NULL)
-		fatal("mailbox: out of memory");
-	*sent = (struct sent){ done, arg };
-	store_command(m->store, sent_reply, sent, 3, argv);
+	store_command(m->store, sent_reply, sent_new(done, arg), 3, argv);
 }
 
 static void
@@ -368,23 +390,19 @@ static void
 send_to_agent(struct mailbox *m, const struct address *to,
     struct span frames, mailbox_done_fn *done, void *arg)
 {
-	char hex[AGENT_INSTANCE_LEN * 2 + 1];
+	char hex[AGENT_INSTANCE_LEN * 2 + 1], most[16], ttl[16];
 
 	hex_encode(to->instance, AGENT_INSTANCE_LEN, hex);
-	struct span agent = span_str(hex);
-	struct store_key list = store_key_agent_mail(agent);
-	struct store_key wake = store_key_agent_wake(agent);
-	char ttl[16];
+	struct store_key list = store_key_agent_mail(span_str(hex));
+	struct store_key wake = store_key_agent_wake(span_str(hex));
 
+	snprintf(most, sizeof most, "%d", AGENT_MAIL_MAX);
 	snprintf(ttl, sizeof ttl, "%d", AGENT_MAIL_TTL_MS);
-	push(m, list, frames, done, arg);
-	struct span expire[] = { span_str("PEXPIRE"), store_key_span(&list),
-	    span_str(ttl) };
-	struct span publish[] = { span_str("PUBLISH"), store_key_span(&wake),
-	    span_str("") };
+	struct span argv[] = { store_key_span(&list), frames, span_str(most),
+	    span_str(ttl), store_key_span(&wake) };
 
-	store_command(m->store, NULL, NULL, 3, expire);
-	store_command(m->store, NULL, NULL, 3, publish);
+	store_script(m->store, &agent_mail_script, sent_reply,
+	    sent_new(done, arg), 1, 5, argv);
 }
 
 void
