@@ -22,8 +22,6 @@ enum {
 	COMMAND_TIMEOUT_S = 30,
 };
 
-extern char **environ;
-
 struct token {
 	struct ev_loop *loop;
 	const char *file, *command;

@@ -42,7 +42,8 @@ hex_decode(struct span text, void *bytes, size_t len)
 		    (text.data[i] >= 'A' && text.data[i] <= 'F'))
 			return false;
 	for (size_t i = 0; i < len; i++)
-		byte[i] = (unsigned char)(hex_digit(text.data[2 * i]) << 4 |
-		    hex_digit(text.data[2 * i + 1]));
+		byte[i] = (unsigned char)
+		    ((unsigned)hex_digit(text.data[2 * i]) << 4 |
+		    (unsigned)hex_digit(text.data[2 * i + 1]));
 	return true;
 }

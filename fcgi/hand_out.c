@@ -314,16 +314,16 @@ hand_out_wait(struct hand_out *h, struct waiter *w, struct span backends)
 		count++;
 	if ((w->seats = calloc(count + 1, sizeof *w->seats)) == NULL)
 		return -1;
-	w->seat_count = count;
 	rest = backends;
-	for (size_t i = 0; frame_next_backend(&rest, &backend); i++) {
-		struct room *room = room_get(h, backend);
+	for (w->seat_count = 0; frame_next_backend(&rest, &backend);
+	    w->seat_count++) {
+		struct waiter_seat *seat = &w->seats[w->seat_count];
 
-		w->seats[i].waiter = w;
-		w->seats[i].room = room;
-		TAILQ_INSERT_TAIL(&room->seats, &w->seats[i], link);
+		seat->waiter = w;
+		seat->room = room_get(h, backend);
+		TAILQ_INSERT_TAIL(&seat->room->seats, seat, link);
 	}
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < w->seat_count; i++) {
 		serve_held(w->seats[i].room);
 		watch_want(w->seats[i].room->watch);
 	}

@@ -193,7 +193,7 @@ responder_is_inherited(void)
 bool
 responder_peer_is_allowed(int fd, const char *allowed)
 {
-	struct sockaddr_storage peer;
+	struct sockaddr_storage peer = { 0 };
 	socklen_t len = sizeof(peer);
 	char text[NI_MAXHOST];
 	if (allowed == NULL || *allowed == '\0')

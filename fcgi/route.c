@@ -224,8 +224,9 @@ find_longest(const struct route_table *table, const char *user,
 			found = find_row(table, user, path);
 		if (found != NULL || path.len == 0)
 			return found;
-		while (path.data[--path.len] != '/')
-			;
+		do
+			path.len--;
+		while (path.len > 0 && path.data[path.len] != '/');
 	}
 }
 

@@ -32,6 +32,14 @@ put_count(char *p, char type, size_t number)
 	return p;
 }
 
+/* Of words in two parts, one after the other. */
+static struct span
+word_at(const struct span *first, size_t first_count, const struct span *rest,
+    size_t i)
+{
+	return i < first_count ? first[i] : rest[i - first_count];
+}
+
 /* A command as an array of bulk strings.  `more` seconds: how much longer
  * than usual the reply may take. */
 void
@@ -45,8 +53,7 @@ store_conn_send(struct conn *c, store_reply_fn *fn, void *arg, double more,
 	char *start, *p;
 
 	for (size_t i = 0; i < count; i++)
-		size += 2 + (i < (size_t)first_count ? first[i] :
-		    rest[i - (size_t)first_count]).len;
+		size += 2 + word_at(first, (size_t)first_count, rest, i).len;
 	if ((start = buf_reserve(&c->link.out, size)) == NULL) {
 		store_link_doom(&c->link, "too much waits to be sent");
 		store_refuse(c->store, fn, arg);
@@ -54,8 +61,8 @@ store_conn_send(struct conn *c, store_reply_fn *fn, void *arg, double more,
 	}
 	p = put_count(start, '*', count);
 	for (size_t i = 0; i < count; i++) {
-		const struct span s = i < (size_t)first_count ? first[i] :
-		    rest[i - (size_t)first_count];
+		const struct span s = word_at(first, (size_t)first_count,
+		    rest, i);
 
 		p = put_count(p, '$', s.len);
 		if (s.len > 0)

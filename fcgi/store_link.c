@@ -2,6 +2,7 @@
  * Sockets and time only; the protocol is store.c's. */
 #include "config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -248,6 +249,7 @@ connect_tcp(const struct store_address *address, unsigned attempt,
 	}
 	for (a = list; a != NULL; a = a->ai_next)
 		count++;
+	assert(count > 0);
 	a = list;
 	for (unsigned i = attempt % count; i > 0; i--)
 		a = a->ai_next;
