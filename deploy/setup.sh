@@ -52,6 +52,9 @@ openssl                certificates for the tests'
 
 packages_ci='
 clang                  the other compiler
+clang-tidy             reads the code
+clang-tools            reads the code: scan-build
+cppcheck               reads the code
 libclang-rt-14-dev     its sanitizers
 valgrind               memory checks without a rebuild
 shellcheck             checks the scripts
