@@ -67,7 +67,10 @@ static const char *const withheld[] = {
 	"HOST", "VIA", "CONNECTION", "KEEP_ALIVE", "PROXY_CONNECTION",
 	"PROXY_AUTHENTICATE", "PROXY_AUTHORIZATION", "TE", "TRAILER",
 	"TRANSFER_ENCODING", "UPGRADE", "EXPECT", "PROXY", "CONTENT_LENGTH",
-	"CONTENT_TYPE", "FORWARDED", "HTTP2_SETTINGS", NULL
+	"CONTENT_TYPE", "FORWARDED", "HTTP2_SETTINGS",
+	/* By these other gateways tell who and where the client is, and
+	 * backends believe them. */
+	"REMOTE_USER", "X_REMOTE_USER", "X_REAL_IP", "X_CLIENT_IP", NULL
 };
 
 /* What a Connection option cannot remove: a client must not be able to take

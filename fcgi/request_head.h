@@ -27,7 +27,8 @@ struct request_head_limits {
  * params describe, with its empty line.  What goes: the method, REQUEST_URI
  * cut to origin-form, the fields of HTTP_* but hop-by-hop ones (RFC 9110
  * 7.6.1), X-Inverting-Proxy-*, X-Forwarded-* (our own are put in their place),
- * Proxy (httpoxy), Expect and what claims to be the content's length.
+ * Forwarded, Remote-User, X-Remote-User, X-Real-IP, X-Client-IP, Proxy
+ * (httpoxy), Expect and what claims to be the content's length.
  *
  * WIRE_MALFORMED: 400.  WIRE_TOO_LARGE (out's ceiling, limits->fields): 431.
  * WIRE_UNSUPPORTED: a method or target that is not for a gateway: 501.

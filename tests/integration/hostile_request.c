@@ -40,6 +40,24 @@ nothing_of_ours_is_believed(struct stack *s)
 }
 TEST_EACH(hostile_request, nothing_of_ours_is_believed)
 
+/* Nor what other gateways would say of the client, by any spelling. */
+static void
+no_identity_of_a_client_is_believed(struct stack *s)
+{
+	char *head = echo(s, "X-Real-IP: 6.6.6.6\r\nX_Real_IP: 6.6.6.6\r\n"
+	    "X-Client-IP: 6.6.6.6\r\nForwarded: for=6.6.6.6;host=forged\r\n"
+	    "Remote-User: forged\r\nX-Remote-User: forged\r\n"
+	    "remote_user: forged\r\nX-Forwarded-User: forged\r\n"
+	    "X-Forwarded-Email: forged\r\nX-Forwarded-Port: 6666\r\n"
+	    "X-Forwarded-Proto: forged\r\nX-Forwarded-Host: forged\r\n");
+
+	check(strstr(head, "6.6.6.6") == NULL &&
+	    strstr(head, "forged") == NULL && strstr(head, "6666") == NULL,
+	    "%s", head);
+	free(head);
+}
+TEST_EACH(hostile_request, no_identity_of_a_client_is_believed)
+
 /* X_Forwarded_For and X-Forwarded-For are one name to CGI. */
 static void
 names_that_fold_do_not_replace_what_is_set(struct stack *s)

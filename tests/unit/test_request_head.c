@@ -128,7 +128,9 @@ Test(request_head, believes_no_identity_from_a_client)
 	expect(PARAMS(GET, "REQUEST_URI=/", "HTTP_PROXY=http://evil",
 	    "HTTP_X_INVERTING_PROXY_USER_ID=root",
 	    "HTTP_X_FORWARDED_USER=root", "HTTP_X_FORWARDED_PROTO=https",
-	    "HTTP_FORWARDED=for=1.2.3.4", "HTTP_CONTENT_LENGTH=99"),
+	    "HTTP_FORWARDED=for=1.2.3.4", "HTTP_CONTENT_LENGTH=99",
+	    "HTTP_REMOTE_USER=root", "HTTP_X_REMOTE_USER=root",
+	    "HTTP_X_REAL_IP=1.2.3.4", "HTTP_X_CLIENT_IP=1.2.3.4"),
 	    "GET / HTTP/1.1\r\nHost: h\r\n" TAIL);
 }
 
