@@ -234,6 +234,9 @@ write_lighttpd_config(const struct stack *s, const char *path)
 		fprintf(f, "var.inverting_proxy_users = \"%s\"\n"
 		    "include \"%s\"\n", harness_path("users"),
 		    harness_source("deploy/lighttpd/login.conf"));
+	if (s->admins_log_in)
+		fprintf(f, "include \"%s\"\n",
+		    harness_source("deploy/lighttpd/admin-login.conf"));
 	check(fclose(f) == 0, "%s: %s", path, strerror(errno));
 }
 
@@ -274,6 +277,8 @@ apache_new(struct stack *s)
 	}
 	if (s->login)
 		process_arg(p, "-DINVERTING_PROXY_LOGIN");
+	if (s->admins_log_in)
+		process_arg(p, "-DINVERTING_PROXY_ADMIN_LOGIN");
 	process_arg(p, "-f");
 	process_arg(p, "%s", config);
 	return p;
@@ -361,6 +366,7 @@ stack_start(struct stack *s)
 	int agents = s->agents == 0 ? 1 : s->agents;
 
 	harness_start();
+	s->login |= s->admins_log_in;
 	s->redis_socket = harness_path("redis.sock");
 	s->worker_socket = harness_path("worker.sock");
 	s->backend = backend_new();

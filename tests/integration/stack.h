@@ -41,6 +41,7 @@ struct stack {
 	bool persistent;	/* Redis keeps what it has, as deploy/redis says */
 	bool login;		/* clients log in: alice, bob and carol, each
 				 * with the name as password */
+	bool admins_log_in;	/* and so do admins */
 	const char *worker_options[STACK_OPTIONS_MAX];
 	const char *agent_options[STACK_OPTIONS_MAX];
 
