@@ -47,7 +47,10 @@ restarted(struct stack *s)
 	struct load *l = start(s);
 	long long at = now_ns();
 
-	process_stop(s->web_process);
+	/* With whatever status it ends; Apache takes its time. */
+	s->web_process->may_fail = true;
+	process_signal(s->web_process, SIGTERM);
+	process_wait(s->web_process, 3 * PATIENCE_MS);
 	stack_start_web(s);
 	long long back = now_ns();
 

@@ -247,7 +247,8 @@ lighttpd_new(struct stack *s)
 	const char *config = harness_path("lighttpd.conf");
 
 	write_lighttpd_config(s, config);
-	process_arg(p, "lighttpd");
+	/* A relative name keeps it from reloading beside itself. */
+	process_arg(p, "/usr/sbin/lighttpd");
 	process_arg(p, "-D");
 	process_arg(p, "-f");
 	process_arg(p, "%s", config);
