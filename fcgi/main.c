@@ -1,25 +1,23 @@
 /* main.c - the worker program: reads its options, gets the listening socket,
- * and keeps the workers running. */
+ * and runs one worker or the parent of several. */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <malloc.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
 #include "common/privilege.h"
+#include "fcgi/prefork.h"
 #include "fcgi/responder.h"
 #include "fcgi/settings.h"
+#include "fcgi/upgrade.h"
 #include "fcgi/worker.h"
 
 enum {
@@ -27,12 +25,7 @@ enum {
 	LISTEN_BACKLOG = 4096,
 	KEPT_MEMORY = 8 * 1024 * 1024,
 	OTHER_DESCRIPTORS = 64,	/* Redis, the log, epoll, the socket */
-	/* A worker that ended sooner than this after its start is started
-	 * again only after a pause. */
-	TOO_SOON_SECONDS = 1,
 };
-
-static volatile sig_atomic_t stop_signal, hang_up_signal;
 
 static void
 open_log(const struct settings *settings)
@@ -110,6 +103,8 @@ get_socket(const struct settings *settings)
 	const char *error = NULL;
 	int fd;
 
+	if (upgrade_is_under_way() && responder_is_inherited())
+		return STDIN_FILENO;
 	if (settings->listen != NULL) {
 		char *end;
 		unsigned long mode = strtoul(settings->socket_mode, &end, 8);
@@ -144,11 +139,13 @@ static char *
 read_password(const char *path)
 {
 	FILE *file;
-	char line[1024], *password;
+	char line[1024], *password = upgrade_take_password();
 
-	if (path == NULL)
-		return NULL;
-	if ((file = fopen(path, "r")) == NULL)
+	if (path == NULL || ((file = fopen(path, "r")) == NULL &&
+	    password != NULL))
+		return password;
+	free(password);
+	if (file == NULL)
 		fatal("--redis-password-file %s: %s", path, strerror(errno));
 	setvbuf(file, NULL, _IONBF, 0);
 	if (fgets(line, sizeof line, file) == NULL)
@@ -166,7 +163,8 @@ write_pid_file(const char *path)
 {
 	FILE *file;
 
-	if (path == NULL)
+	/* A former program has written the same. */
+	if (path == NULL || upgrade_is_under_way())
 		return;
 	if ((file = fopen(path, "w")) == NULL)
 		fatal("--pid-file %s: %s", path, strerror(errno));
@@ -175,156 +173,16 @@ write_pid_file(const char *path)
 		fatal("--pid-file %s: %s", path, strerror(errno));
 }
 
-/* --- the parent of several workers --- */
-
-struct child {
-	pid_t pid;
-	time_t started;
-};
-
-static void
-on_signal(int number)
+/* As it is before options are taken from it; kept for as long as we run. */
+static char **
+command_line(int argc, char **argv)
 {
-	if (number == SIGHUP)
-		hang_up_signal = 1;
-	else if (number != SIGCHLD)
-		stop_signal = 1;
-}
+	char **copy = calloc((size_t)argc + 1, sizeof *copy);
 
-static void
-handle(int number, void (*fn)(int))
-{
-	struct sigaction action = { .sa_handler = fn };
-
-	sigemptyset(&action.sa_mask);
-	sigaction(number, &action, NULL);
-}
-
-static void
-start_child(struct child *child, const struct settings *settings,
-    const char *password, int fd, const sigset_t *unblocked)
-{
-	pid_t parent = getpid();
-
-	child->started = time(NULL);
-	child->pid = fork();
-	if (child->pid < 0) {
-		log_error(NULL, "fork: %s", strerror(errno));
-		return;
-	}
-	if (child->pid > 0)
-		return;
-	/* A worker without its parent would never be told to stop. */
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != parent)
-		_exit(EXIT_FAILURE);
-	handle(SIGTERM, SIG_DFL);
-	handle(SIGINT, SIG_DFL);
-	handle(SIGHUP, SIG_DFL);
-	handle(SIGCHLD, SIG_DFL);
-	sigprocmask(SIG_SETMASK, unblocked, NULL);
-	exit(worker_run(settings, password, fd));
-}
-
-static void
-signal_children(const struct child *children, long count, int number)
-{
-	for (long i = 0; i < count; i++)
-		if (children[i].pid > 0)
-			kill(children[i].pid, number);
-}
-
-/* Takes note of those that ended; returns how many are left. */
-static long
-reap(struct child *children, long count)
-{
-	pid_t pid;
-	long left = 0;
-	int status;
-
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		for (long i = 0; i < count; i++)
-			if (children[i].pid == pid) {
-				children[i].pid = 0;
-				if (WIFSIGNALED(status))
-					log_error(NULL, "worker %ld was "
-					    "killed by signal %d", (long)pid,
-					    WTERMSIG(status));
-				else if (!stop_signal)
-					log_error(NULL, "worker %ld ended "
-					    "with %d", (long)pid,
-					    WEXITSTATUS(status));
-			}
-	for (long i = 0; i < count; i++)
-		left += children[i].pid > 0;
-	return left;
-}
-
-static void
-start_missing(struct child *children, long count,
-    const struct settings *settings, const char *password, int fd,
-    const sigset_t *unblocked)
-{
-	for (long i = 0; i < count; i++) {
-		if (children[i].pid > 0)
-			continue;
-		if (time(NULL) - children[i].started > TOO_SOON_SECONDS)
-			start_child(&children[i], settings, password, fd,
-			    unblocked);
-	}
-}
-
-static int
-run_parent(const struct settings *settings, const char *password, int fd)
-{
-	long count = settings->workers;
-	struct child *children = calloc((size_t)count, sizeof *children);
-	sigset_t blocked, unblocked;
-	bool told = false;
-
-	if (children == NULL)
+	if (copy == NULL)
 		fatal("out of memory");
-	sigemptyset(&blocked);
-	sigaddset(&blocked, SIGTERM);
-	sigaddset(&blocked, SIGINT);
-	sigaddset(&blocked, SIGHUP);
-	sigaddset(&blocked, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &blocked, &unblocked);
-	handle(SIGTERM, on_signal);
-	handle(SIGINT, on_signal);
-	handle(SIGHUP, on_signal);
-	handle(SIGCHLD, on_signal);
-	for (;;) {
-		struct timespec pause = { TOO_SOON_SECONDS + 1, 0 };
-		long left = reap(children, count);
-
-		if (stop_signal && left == 0)
-			break;
-		if (stop_signal && !told) {
-			signal_children(children, count, SIGTERM);
-			told = true;
-		}
-		if (hang_up_signal) {
-			hang_up_signal = 0;
-			log_reopen();
-			signal_children(children, count, SIGHUP);
-		}
-		if (!stop_signal)
-			start_missing(children, count, settings, password, fd,
-			    &unblocked);
-		left = 0;
-		for (long i = 0; i < count; i++)
-			left += children[i].pid > 0;
-		/* Signals arrive only here. */
-		int number = left == count || stop_signal ?
-		    sigwaitinfo(&blocked, NULL) :
-		    sigtimedwait(&blocked, NULL, &pause);
-
-		if (number > 0)
-			on_signal(number);
-	}
-	free(children);
-	return EXIT_SUCCESS;
+	memcpy(copy, argv, (size_t)argc * sizeof *copy);
+	return copy;
 }
 
 int
@@ -334,6 +192,7 @@ main(int argc, char **argv)
 	char *password;
 	int fd, status;
 
+	upgrade_init(command_line(argc, argv));
 	switch (option_parse(&settings_program, &argc, &argv, &settings)) {
 	case OPTION_RUN:
 		break;
@@ -352,16 +211,20 @@ main(int argc, char **argv)
 	mallopt(M_MMAP_THRESHOLD, KEPT_MEMORY / 2);
 	mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY);
 	open_log(&settings);
+	if (upgrade_is_rehearsal())
+		return EXIT_SUCCESS;
 	raise_descriptor_limit(&settings);
 	fd = get_socket(&settings);
 	write_pid_file(settings.pid_file);
 	password = read_password(settings.redis_password_file);
 	privilege_drop(settings.user);
 	privilege_hide_memory();
-	if (fd < 0 || settings.workers == 1)
-		status = worker_run(&settings, password, fd);
+	if (fd < 0)
+		status = worker_run(&settings, password, fd, NULL);
+	else if (settings.workers == 1)
+		status = prefork_run_alone(&settings, password, fd);
 	else
-		status = run_parent(&settings, password, fd);
+		status = prefork_run(&settings, password, fd);
 	if (settings.pid_file != NULL)
 		unlink(settings.pid_file);
 	if (password != NULL)

@@ -28,10 +28,11 @@ struct worker {
 	struct agent_parts parts;
 	struct client_parts clients;
 	int listen_fd;		/* -1: one CGI request */
+	struct worker_owner owner;
 	bool draining;
 	ev_timer start_timer;
 	ev_prepare turn;
-	ev_signal terminate, interrupt, hang_up;
+	ev_signal terminate, interrupt, hang_up, upgrade;
 	ev_timer drain_timer;
 	ev_timer drain_check;
 };
@@ -272,6 +273,8 @@ begin_serving(struct worker *w)
 	else
 		w->responder = responder_new(w->loop, w->listen_fd,
 		    &call_handler, (size_t)w->settings->max_connections);
+	if (w->owner.serving != NULL)
+		w->owner.serving(w->owner.arg);
 	responder_set_times(w->responder,
 	    (double)w->settings->head_timeout_ms / 1000,
 	    (double)w->settings->linger_timeout_ms / 1000);
@@ -377,6 +380,16 @@ on_hang_up(struct ev_loop *loop, ev_signal *signal, int events)
 }
 
 static void
+on_upgrade(struct ev_loop *loop, ev_signal *signal, int events)
+{
+	struct worker *w = signal->data;
+
+	(void)events;
+	if (!w->draining && w->owner.upgrade(w->owner.arg))
+		ev_loop_fork(loop);
+}
+
+static void
 watch_signal(struct worker *w, ev_signal *watcher, int number,
     void (*fn)(struct ev_loop *, ev_signal *, int))
 {
@@ -456,11 +469,13 @@ free_parts(struct worker *w)
 
 int
 worker_run(const struct settings *settings, const char *password,
-    int listen_fd)
+    int listen_fd, const struct worker_owner *owner)
 {
 	struct worker w = { .settings = settings, .listen_fd = listen_fd };
 
 	worker = &w;
+	if (owner != NULL)
+		w.owner = *owner;
 	w.loop = ev_loop_new(EVFLAG_AUTO);
 	if (w.loop == NULL)
 		fatal("no event loop: %s", strerror(errno));
@@ -474,6 +489,8 @@ worker_run(const struct settings *settings, const char *password,
 	watch_signal(&w, &w.terminate, SIGTERM, on_terminate);
 	watch_signal(&w, &w.interrupt, SIGINT, on_terminate);
 	watch_signal(&w, &w.hang_up, SIGHUP, on_hang_up);
+	if (w.owner.upgrade != NULL)
+		watch_signal(&w, &w.upgrade, SIGUSR2, on_upgrade);
 	ev_timer_init(&w.drain_timer, on_drain_timeout, 0., 0.);
 	ev_timer_init(&w.drain_check, on_drain_check, 0., 0.05);
 	w.drain_timer.data = w.drain_check.data = &w;

@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/faults/fault.h"
 
@@ -19,6 +20,25 @@ has_changed(struct stack *s, pid_t gone)
 		if (child[i] == gone)
 			return false;
 	return n >= WORKERS;
+}
+
+static unsigned
+workers_of(const struct stack *s)
+{
+	return s->workers == 0 ? 1 : (unsigned)s->workers;
+}
+
+static unsigned
+count_stopped(const struct stack *s)
+{
+	char *log = file_read(s->worker->log, NULL);
+	unsigned n = 0;
+
+	for (const char *at = log; at != NULL &&
+	    (at = strstr(at, "worker stopped")) != NULL; at++)
+		n++;
+	free(log);
+	return n;
 }
 
 static void
@@ -76,5 +96,48 @@ restarted_one_by_one(struct stack *s)
 	fault_report(s, "rolling restart (SIGTERM one by one)", "32 clients",
 	    l, at, at, &(struct fault_promise){ 0 });
 }
+/* The program is executed again, under load, several times. */
+static void
+upgrade(struct stack *s, const char *fault)
+{
+	struct load_plan plan = { .connections = 32, .post_percent = 50,
+		.work_ms = 5, .requests = fault_size(2000, 10000),
+		.rate = 400 };
+	struct load *l = load_start(s, &plan);
+	long long at = now_ns();
+	unsigned rounds = 0;
+
+	while (load_ended(l) < plan.requests * 8 / 10) {
+		process_signal(s->worker, SIGUSR2);
+		rounds++;
+		wait_for(count_stopped(s) == rounds * workers_of(s),
+		    3 * PATIENCE_MS, "the former workers do not end");
+		/* Time for the last one to be gone. */
+		unsigned begun = load_begun(l);
+
+		wait_for(load_begun(l) > begun + 100, PATIENCE_MS, "no load");
+	}
+	load_wait(l);
+	check(rounds > 1, "%u rounds", rounds);
+	fault_report(s, fault, "32 clients", l, at, at,
+	    &(struct fault_promise){ 0 });
+}
+
+static void
+upgraded(struct stack *s)
+{
+	upgrade(s, "new program (SIGUSR2), 3 workers");
+}
+FAULT_EACH_WEB(workers, upgraded, .workers = WORKERS, .agents = 2,
+    .worker_options = { "--log-level=info", "--drain-timeout=20s" })
+
+static void
+upgraded_alone(struct stack *s)
+{
+	upgrade(s, "new program (SIGUSR2), 1 worker");
+}
+FAULT_EACH_WEB(workers, upgraded_alone, .agents = 2,
+    .worker_options = { "--log-level=info", "--drain-timeout=20s" })
+
 FAULT_EACH_WEB(workers, restarted_one_by_one, .workers = WORKERS, .agents = 2,
     .worker_options = { "--log-level=info", "--drain-timeout=20s" })

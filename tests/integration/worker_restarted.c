@@ -106,3 +106,72 @@ the_web_server_tells_while_no_worker_is_there(struct stack *s)
 	stack_wait_ready(s);
 }
 TEST_EACH_WEB(worker_restarted, the_web_server_tells_while_no_worker_is_there)
+
+/* The program is executed again in place: the same process, other workers, and
+ * what was under way is finished by the old ones. */
+static void
+a_new_program_takes_over(struct stack *s)
+{
+	struct client *c = stack_send(s, "GET", "/slow/500", "");
+	pid_t pid = s->worker->pid;
+	struct response r;
+
+	wait_for(backend_count(s->backend, "/slow") == 1, PATIENCE_MS,
+	    "the request does not arrive");
+	process_signal(s->worker, SIGUSR2);
+	wait_for(process_log_has(s->worker, "stopping: "), PATIENCE_MS,
+	    "the old one goes on");
+	stack_expect(s, "/ready", 200);
+	r = stack_receive(c, "GET");
+	check(r.status == 200 && r.whole, "%d %s", r.status,
+	    response_text(&r));
+	response_clear(&r);
+	check(process_is_running(s->worker) && s->worker->pid == pid,
+	    "the process has ended");
+	wait_for(process_log_has(s->worker, "worker stopped"), PATIENCE_MS,
+	    "the old one does not end");
+	for (int i = 0; i < 20; i++)
+		stack_expect(s, "/ready", 200);
+}
+TEST_EACH_WEB(worker_restarted, a_new_program_takes_over,
+    .worker_options = { "--drain-timeout=20s" })
+
+static void
+a_new_program_takes_over_from_several(struct stack *s)
+{
+	a_new_program_takes_over(s);
+}
+TEST_EACH_WEB(worker_restarted, a_new_program_takes_over_from_several,
+    .workers = 3, .worker_options = { "--drain-timeout=20s" })
+
+/* One that would not start is not started. */
+static void
+a_new_program_that_is_broken_does_not(struct stack *s)
+{
+	char *config = harness_path("worker.conf");
+
+	process_stop(s->worker);
+	file_write(config, "via = yes\n");
+	process_arg(s->worker, "--config=%s", config);
+	stack_start_worker(s);
+	stack_wait_ready(s);
+	file_write(config, "no-such-option = 1\n");
+	process_signal(s->worker, SIGUSR2);
+	wait_for(process_log_has(s->worker, "no upgrade: "), PATIENCE_MS,
+	    "nothing is said");
+	stack_expect(s, "/ready", 200);
+	file_write(config, "via = no\n");
+	process_signal(s->worker, SIGUSR2);
+	wait_for(process_log_has(s->worker, "stopping: "), PATIENCE_MS,
+	    "no upgrade after all");
+	stack_wait_ready(s);
+}
+TEST_EACH_WEB(worker_restarted, a_new_program_that_is_broken_does_not)
+
+static void
+a_broken_one_does_not_of_several(struct stack *s)
+{
+	a_new_program_that_is_broken_does_not(s);
+}
+TEST_EACH_WEB(worker_restarted, a_broken_one_does_not_of_several,
+    .workers = 2)
