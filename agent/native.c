@@ -27,6 +27,9 @@ enum {
 
 static const double pace_s = .001;
 static const double tick_s = .25;
+/* Without an answer for this long beyond the lease: less than what the proxy
+ * grants, more than a busy machine may need. */
+static const double silence_s = 1.;
 /* How long a stop may take that the proxy does not hear of. */
 static const double leave_s = 5.;
 
@@ -183,6 +186,17 @@ on_press(struct ev_loop *loop, ev_timer *timer, int revents)
 	n->is_pressed = !TAILQ_EMPTY(&n->accepts);
 }
 
+/* What we have in hand will be another agent's: it must not be done by both at
+ * the same time.  For the proxy we are a new one from here on. */
+static void
+give_up(struct native *n)
+{
+	log_warn(NULL, "the proxy can't be heard: %zu exchanges are given up",
+	    n->unfinished);
+	native_drop_all(n, "the proxy can't be heard");
+	native_begin_instance(n);
+}
+
 static void
 on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 {
@@ -192,6 +206,11 @@ on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 	(void)revents;
 	if (n->count == 0) {
 		ev_timer_stop(loop, timer);
+		return;
+	}
+	if (n->unfinished > 0 &&
+	    now - n->heard_at > (double)n->lease_ms / 1000. + silence_s) {
+		give_up(n);
 		return;
 	}
 	native_exchanges_tick(n, now);

@@ -332,6 +332,7 @@ call_answered(struct native_call *call)
 	struct native *n = call->native;
 
 	link_worked(&n->link);
+	n->heard_at = ev_now(n->agent->loop);
 	if (n->state == NATIVE_ASKS) {
 		n->state = NATIVE_ON;
 		n->verdict(n->arg, true, NULL, span_of(NULL, 0));
@@ -427,6 +428,9 @@ call_failed(struct native_call *call, const struct transfer_result *result)
 		call_free(call);
 		return;
 	}
+	/* It is there, but not its Redis: it gives nothing to others, either. */
+	if (status == 503)
+		n->heard_at = ev_now(n->agent->loop);
 	/* The proxy may have become one of another kind. */
 	if (status == 404 || status == 405 || status == 501)
 		n->state = NATIVE_ASKS;

@@ -125,6 +125,7 @@ struct native {
 	size_t parked, carrying;		/* of calls */
 	struct native_pace pace;
 	ev_tstamp called_at, carried_at;
+	ev_tstamp heard_at;		/* of the proxy, the last time */
 	bool was_lost;			/* an answer was: content may be, too */
 	bool is_pressed;		/* ACCEPT must go now */
 	bool must_call;			/* the lease, or a second parked call */

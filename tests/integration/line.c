@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,13 +24,16 @@ struct line {
 	size_t rate;
 	pthread_mutex_t lock;		/* for what follows */
 	size_t bytes;
+	bool is_cut;
+	pthread_cond_t healed;
 	struct timespec free_at;	/* when the line has sent all of that */
 };
 
 /* One direction of a connection. */
 struct way {
-	struct line *line;	/* NULL: at full speed */
+	struct line *line;
 	int from, to;
+	bool is_slow;
 };
 
 /* Takes its turn on the line: returns when len bytes have gone. */
@@ -55,6 +59,36 @@ take_turn(struct line *l, size_t len)
 		;
 }
 
+static void
+wait_healed(struct line *l)
+{
+	pthread_mutex_lock(&l->lock);
+	while (l->is_cut)
+		pthread_cond_wait(&l->healed, &l->lock);
+	pthread_mutex_unlock(&l->lock);
+}
+
+static void
+set_cut(struct line *l, bool is_cut)
+{
+	pthread_mutex_lock(&l->lock);
+	l->is_cut = is_cut;
+	pthread_cond_broadcast(&l->healed);
+	pthread_mutex_unlock(&l->lock);
+}
+
+void
+line_cut(struct line *l)
+{
+	set_cut(l, true);
+}
+
+void
+line_heal(struct line *l)
+{
+	set_cut(l, false);
+}
+
 static void *
 way_main(void *arg)
 {
@@ -63,29 +97,31 @@ way_main(void *arg)
 	ssize_t n;
 
 	while ((n = recv(w->from, bytes, sizeof(bytes), 0)) > 0) {
-		if (w->line != NULL)
+		if (w->is_slow)
 			take_turn(w->line, (size_t)n);
+		wait_healed(w->line);
 		if (send(w->to, bytes, (size_t)n, MSG_NOSIGNAL) != n)
 			break;
 	}
 	shutdown(w->from, SHUT_RDWR);
 	shutdown(w->to, SHUT_RDWR);
 	close(w->from);
+	close(w->to);
 	free(w);
 	return NULL;
 }
 
 static void
-start_way(struct line *l, int from, int to)
+start_way(struct line *l, int from, int to, bool is_slow)
 {
 	struct way *w = calloc(1, sizeof(*w));
 	pthread_t thread;
 
 	if (w == NULL)
 		abort();
-	/* Each way closes the descriptor that it reads from. */
-	*w = (struct way){ .line = l, .from = from, .to = dup(to) };
-	if (w->to < 0 || pthread_create(&thread, NULL, way_main, w) != 0)
+	*w = (struct way){ .line = l, .from = from, .to = to,
+	    .is_slow = is_slow };
+	if (pthread_create(&thread, NULL, way_main, w) != 0)
 		abort();
 	pthread_detach(thread);
 }
@@ -112,12 +148,18 @@ listen_main(void *arg)
 
 	while ((agent = accept4(l->listen_fd, NULL, NULL, SOCK_CLOEXEC)) >=
 	    0) {
+		wait_healed(l);
 		if ((server = connect_to(l->server_port)) < 0) {
 			close(agent);
 			continue;
 		}
-		start_way(l, agent, server);
-		start_way(NULL, server, agent);
+		/* Each way closes its own two descriptors. */
+		int agent_too = dup(agent), server_too = dup(server);
+
+		if (agent_too < 0 || server_too < 0)
+			abort();
+		start_way(l, agent, server, true);
+		start_way(l, server_too, agent_too, false);
 	}
 	return NULL;
 }
@@ -134,6 +176,7 @@ line_new(int port, size_t bytes_per_second)
 	if (l == NULL)
 		abort();
 	pthread_mutex_init(&l->lock, NULL);
+	pthread_cond_init(&l->healed, NULL);
 	l->rate = bytes_per_second;
 	l->server_port = port;
 	l->port = harness_port();

@@ -1,6 +1,6 @@
 /* line.h - a slow line between an agent and the web server: what the agent
  * sends goes on at so many bytes a second, all its connections together, with
- * little room to queue up. */
+ * little room to queue up.  It can also be cut, as by a pulled cable. */
 #ifndef INTEGRATION_LINE_H
 #define INTEGRATION_LINE_H
 
@@ -12,5 +12,9 @@ int line_port(const struct line *l);
 
 /* Bytes of the agent's that have gone on so far. */
 size_t line_bytes(struct line *l);
+
+/* From now on nothing gets through, and nobody is told; or again. */
+void line_cut(struct line *l);
+void line_heal(struct line *l);
 
 #endif
