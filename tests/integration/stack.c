@@ -384,10 +384,25 @@ stack_start(struct stack *s)
 		stack_wait_healthy(s);
 }
 
+/* Redis remembers what it did not let its user do. */
+static void
+check_redis_rights(struct stack *s)
+{
+	char *denied;
+
+	if (!process_is_running(s->redis) || !unix_socket_answers(
+	    s->redis_socket))
+		return;
+	denied = stack_redis(s, "acl log");
+	check(strstr(denied, "inverting-proxy") == NULL,
+	    "the user of deploy/redis lacks a right: %s", denied);
+	free(denied);
+}
+
 void
 stack_stop(struct stack *s)
 {
-	(void)s;
+	check_redis_rights(s);
 	harness_finish();
 }
 
