@@ -59,6 +59,7 @@ libclang-rt-14-dev     its sanitizers
 valgrind               memory checks without a rebuild
 shellcheck             checks the scripts
 mandoc                 checks the manual pages
+systemd                rates the units
 xz-utils               make distcheck'
 
 package_is_installed() {

@@ -1,4 +1,4 @@
-/* manual.c - is each option in the manual page, with its default? */
+/* manual.c - is each option in the manual page, and each limit in its table? */
 #include "config.h"
 
 #include <criterion/criterion.h>
@@ -38,6 +38,30 @@ manual_lists_options(const char *name, const struct option_program *program)
 		while (at != NULL && strchr(" \n", at[strlen(wanted)]) == NULL)
 			at = strstr(at + 1, wanted);
 		cr_expect_not_null(at, "%s does not have --%s", name, o->name);
+	}
+	free(page);
+}
+
+void
+manual_tables_limits(const char *name, const struct option_program *program,
+    const char *but)
+{
+	char *page = read_page(name), wanted[128], *end;
+	const char *table = strstr(page, "\n.Sh LIMITS\n");
+
+	cr_assert_not_null(table);
+	if ((end = strstr(table + 1, "\n.Sh ")) != NULL)
+		*end = '\0';
+	for (const struct option *o = program->options; o->name != NULL; o++) {
+		if ((o->type != OPTION_INTEGER &&
+		    o->type != OPTION_DURATION_MS) ||
+		    strcmp(o->name, but) == 0)
+			continue;
+		snprintf(wanted, sizeof(wanted), ".It Fl -%s Ta %s ", o->name,
+		    o->fallback);
+		cr_expect_not_null(strstr(table, wanted),
+		    "the table does not have --%s with %s", o->name,
+		    o->fallback);
 	}
 	free(page);
 }
