@@ -28,12 +28,15 @@ set_error(char **error, const char *format, ...)
 	va_end(args);
 }
 
+/* An id is a path segment in the admin API: "." and ".." are none, and two
+ * dots anywhere are refused there, as is every path that might lead around. */
 bool
 backend_id_is_valid(struct span id)
 {
 	static const char others[] = "-_.:@";
 
-	if (id.len == 0 || id.len > BACKEND_ID_MAX)
+	if (id.len == 0 || id.len > BACKEND_ID_MAX ||
+	    span_is(id, span_str(".")) || memmem(id.data, id.len, "..", 2))
 		return false;
 	for (size_t i = 0; i < id.len; i++) {
 		const char c = id.data[i];
@@ -46,11 +49,14 @@ backend_id_is_valid(struct span id)
 	return true;
 }
 
+/* NUL is one. */
 static bool
-has_control_bytes(const char *s)
+has_control_bytes(const json_t *string)
 {
-	for (; *s != '\0'; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+	const char *s = json_string_value(string);
+
+	for (size_t i = 0; i < json_string_length(string); i++)
+		if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
 			return true;
 	return false;
 }
@@ -67,12 +73,12 @@ take_string(const json_t *object, const char *name, size_t max, char **error)
 		set_error(error, "%s is missing", name);
 	else if (text == NULL)
 		set_error(error, "%s must be a string", name);
-	else if (text[0] == '\0')
+	else if (json_string_length(value) == 0)
 		set_error(error, "%s must not be empty", name);
-	else if (strlen(text) > max)
+	else if (json_string_length(value) > max)
 		set_error(error, "%s is too long: %zu bytes at most", name,
 		    max);
-	else if (has_control_bytes(text))
+	else if (has_control_bytes(value))
 		set_error(error, "%s must not have control characters", name);
 	else if ((copy = strdup(text)) == NULL)
 		set_error(error, "out of memory");
@@ -92,10 +98,10 @@ take_prefix(const json_t *value, size_t index, char **error)
 		set_error(error, "%s[%zu] must be a string", name, index);
 	else if (text[0] != '/')
 		set_error(error, "%s[%zu] must begin with '/'", name, index);
-	else if (strlen(text) > PREFIX_MAX)
+	else if (json_string_length(value) > PREFIX_MAX)
 		set_error(error, "%s[%zu] is too long: %d bytes at most", name,
 		    index, PREFIX_MAX);
-	else if (has_control_bytes(text) || strpbrk(text, " ?#") != NULL)
+	else if (has_control_bytes(value) || strpbrk(text, " ?#") != NULL)
 		set_error(error, "%s[%zu] must be a path, without spaces, "
 		    "control characters, '?' and '#'", name, index);
 	else if ((copy = strdup(text)) == NULL)
@@ -145,7 +151,8 @@ take_backend(const json_t *root, struct backend *b, char **error)
 	if ((b->id = take_string(root, "id", BACKEND_ID_MAX, error)) == NULL)
 		return false;
 	if (!backend_id_is_valid(span_str(b->id))) {
-		set_error(error, "id must be of letters, digits and -_.:@");
+		set_error(error, "id must be of letters, digits and -_.:@, "
+		    "not \".\" and without \"..\"");
 		return false;
 	}
 	b->end_user = take_string(root, "endUser", USER_MAX, error);
@@ -155,7 +162,8 @@ take_backend(const json_t *root, struct backend *b, char **error)
 	return b->backend_user != NULL && take_prefixes(root, b, error);
 }
 
-/* NUL in strings and invalid UTF-8 are refused by jansson. */
+/* Invalid UTF-8 is refused by jansson; NUL in a string by whoever takes it,
+ * who can say where it is. */
 static json_t *
 load_json(struct span json, char **error)
 {
@@ -167,7 +175,8 @@ load_json(struct span json, char **error)
 		    "needed");
 		return NULL;
 	}
-	root = json_loadb(json.data, json.len, JSON_REJECT_DUPLICATES, &where);
+	root = json_loadb(json.data, json.len, JSON_REJECT_DUPLICATES |
+	    JSON_ALLOW_NUL, &where);
 	if (root == NULL)
 		set_error(error, "the content is not JSON: line %d, column "
 		    "%d: %s", where.line, where.column, where.text);

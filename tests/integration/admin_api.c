@@ -79,7 +79,10 @@ wrong_json_is_refused_by_field(struct stack *s)
 		{ "{\"id\":\"\",\"endUser\":\"a\",\"backendUser\":\"b\","
 		    "\"pathPrefixes\":[\"/\"]}", "id" },
 		{ "{\"id\":\"a\\u0000b\",\"endUser\":\"a\","
-		    "\"backendUser\":\"b\",\"pathPrefixes\":[\"/\"]}", "" },
+		    "\"backendUser\":\"b\",\"pathPrefixes\":[\"/\"]}",
+		    "id" },
+		{ "{\"id\":\"..\",\"endUser\":\"a\",\"backendUser\":\"b\","
+		    "\"pathPrefixes\":[\"/\"]}", "id" },
 		{ "{\"id\":\"x\",\"endUser\":\"a\",\"backendUser\":\"b\","
 		    "\"pathPrefixes\":\"/\"}", "pathPrefixes" },
 		{ "{\"id\":\"x\",\"endUser\":\"a\",\"backendUser\":\"b\","

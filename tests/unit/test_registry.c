@@ -406,4 +406,8 @@ Test(registry, knows_valid_ids)
 	cr_expect_not(backend_id_is_valid(span_str("a b")));
 	cr_expect_not(backend_id_is_valid(span_str("{a}")));
 	cr_expect_not(backend_id_is_valid(span_str("a/b")));
+	cr_expect_not(backend_id_is_valid(span_str(".")));
+	cr_expect_not(backend_id_is_valid(span_str("..")));
+	cr_expect_not(backend_id_is_valid(span_str("a..b")));
+	cr_expect(backend_id_is_valid(span_str("a.b.")));
 }
