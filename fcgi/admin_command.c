@@ -186,6 +186,20 @@ token_remove_run(struct admin_tool *tool)
 
 /* --- backend --- */
 
+/* What is wrong, in the words of the options. */
+static void
+complain_of_json(const char *error)
+{
+	static const char paths[] = "pathPrefixes";
+
+	if (error == NULL)
+		admin_tool_complain("out of memory");
+	else if (strncmp(error, paths, sizeof(paths) - 1) == 0)
+		admin_tool_complain("--path%s", error + strcspn(error, " "));
+	else
+		admin_tool_complain("%s", error);
+}
+
 /* The backend that the options describe.  Its JSON is read back, so that the
  * tool and the admin API have the same rules; NULL when that has complained. */
 static struct backend *
@@ -209,8 +223,7 @@ backend_from_options(const struct admin_tool *tool)
 	}
 	b = backend_from_json(span_str(json), &error);
 	if (b == NULL)
-		admin_tool_complain("%s", error != NULL ? error :
-		    "out of memory");
+		complain_of_json(error);
 	free(error);
 	free(json);
 	return b;
