@@ -1,6 +1,7 @@
 /* main.c - the agent: options, signals, the loop, exit codes. */
 #include "config.h"
 
+#include <errno.h>
 #include <ev.h>
 #include <malloc.h>
 #include <signal.h>
@@ -233,7 +234,8 @@ open_log(const struct settings *s)
 
 	if (log_open("inverting-proxy-agent", s->log_file, level,
 	    strcmp(s->log_format, "json") == 0) != 0) {
-		perror(s->log_file);
+		(void)fprintf(stderr, "%s: --log-file %s: %s\n",
+		    settings_program.name, s->log_file, strerror(errno));
 		exit(EXIT_FAILURE);
 	}
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "agent/proxy.h"
 #include "agent/token.h"
@@ -136,6 +137,25 @@ read_headers(struct proxy *p, const struct settings *s)
 	return s->header_file == NULL || read_header_file(p, s->header_file);
 }
 
+static bool
+can_read(const char *option, const char *path)
+{
+	if (path == NULL || access(path, R_OK) == 0)
+		return true;
+	log_error(NULL, "%s %s: %s", option, path, strerror(errno));
+	return false;
+}
+
+/* libcurl reads them with each connection, too late to say that one is not
+ * there. */
+static bool
+can_read_files(const struct settings *s)
+{
+	return can_read("--ca-file", s->ca_file) &&
+	    can_read("--client-cert", s->client_cert) &&
+	    can_read("--client-key", s->client_key);
+}
+
 struct proxy *
 proxy_new(struct ev_loop *loop, struct transfer_engine *engine,
     const struct settings *s, void (*has_credential)(void *arg), void *arg)
@@ -153,7 +173,7 @@ proxy_new(struct ev_loop *loop, struct transfer_engine *engine,
 	draw_id(p);
 	fields_init(&p->headers);
 	buf_init(&p->header_text, HEADER_FILE_MAX);
-	if (!read_headers(p, s)) {
+	if (!can_read_files(s) || !read_headers(p, s)) {
 		proxy_free(p);
 		return NULL;
 	}

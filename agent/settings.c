@@ -266,9 +266,10 @@ check_backend(const struct settings *s, size_t index)
 		return message;
 	}
 	if (!settings_read_host(place, &url, &path)) {
-		(void)snprintf(message, sizeof(message), "%.200s: not a place "
-		    "of a backend; give HOST:PORT, http://HOST[:PORT], "
-		    "https://HOST[:PORT] or unix:/path", place);
+		(void)snprintf(message, sizeof(message), "%s %.200s: not a "
+		    "place of a backend; give HOST:PORT, http://HOST[:PORT], "
+		    "https://HOST[:PORT] or unix:/path", host.len > 0 ?
+		    "--backend" : "--host", host.len > 0 ? item : place);
 		return message;
 	}
 	free(url);

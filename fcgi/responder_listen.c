@@ -101,6 +101,7 @@ split_address(const char *address, char host[256], char port[32])
 {
 	const char *colon = strrchr(address, ':');
 	struct span h, p;
+	unsigned long long number;
 	if (colon == NULL)
 		return false;
 	h = span_of(address, (size_t)(colon - address));
@@ -109,7 +110,9 @@ split_address(const char *address, char host[256], char port[32])
 		h = span_of(h.data + 1, h.len - 2);
 	else if (memchr(h.data, ':', h.len) != NULL)
 		return false;	/* IPv6 goes in brackets */
-	if (h.len >= 256 || p.len == 0 || p.len >= 32)
+	/* getaddrinfo would take the port modulo 65536. */
+	if (h.len >= 256 || !span_to_u64(p, &number) ||
+	    number > 65535 || p.len >= 32)
 		return false;
 	memcpy(host, h.data, h.len);
 	host[h.len] = '\0';

@@ -122,6 +122,10 @@ Test(agent_settings, says_which_option_is_wrong)
 	cr_assert_not_null(strstr(check(ARGS(ARG("--proxy=http://p"),
 	    ARG("--backend=b=h"), ARG("--backend=b=h"))), "twice"));
 	cr_assert_not_null(strstr(check(ARGS(ARG("--proxy=http://p"),
+	    ARG("--backend=b"), ARG("--host=ftp://h"))), "--host ftp://h"));
+	cr_assert_not_null(strstr(check(ARGS(ARG("--proxy=http://p"),
+	    ARG("--backend=b=ftp://h"))), "--backend b=ftp://h"));
+	cr_assert_not_null(strstr(check(ARGS(ARG("--proxy=http://p"),
 	    ARG("--backend=b=h"), ARG("--protocol=x"))), "--protocol"));
 	cr_assert_not_null(strstr(check(ARGS(ARG("--proxy=http://p"),
 	    ARG("--backend=b=h"), ARG("--token-file=f"),

@@ -939,7 +939,7 @@ Test(responder_listen, says_what_is_wrong_with_an_address)
 	memset(long_path + 6, 'a', 150);
 	const char *const bad[] = { "", "nonsense", "::1:80", "host:",
 		"unix:", "/no/such/directory/socket", "127.0.0.1:port",
-		long_path };
+		"127.0.0.1:65536", "127.0.0.1:1x", long_path };
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		const char *error = NULL;
 		cr_assert_eq(responder_listen(bad[i], 0600, 5, &error), -1);
