@@ -63,6 +63,19 @@ draw_id(struct proxy *p)
 	hex_encode(bytes, sizeof(bytes), p->id);
 }
 
+/* Does what goes to this URL stay on this machine, or is it encrypted? */
+static bool
+is_private(const char *url)
+{
+	static const char *const here[] = { "http://localhost", "http://127.",
+		"http://[::1]" };
+
+	for (size_t i = 0; i < sizeof(here) / sizeof(*here); i++)
+		if (strncasecmp(url, here[i], strlen(here[i])) == 0)
+			return true;
+	return strncasecmp(url, "https:", 6) == 0;
+}
+
 /* One field line; false when it is none. */
 static bool
 add_header(struct proxy *p, const char *line)
@@ -170,6 +183,9 @@ proxy_new(struct ev_loop *loop, struct transfer_engine *engine,
 
 	if (p == NULL)
 		fatal("out of memory");
+	if (!is_private(s->proxy))
+		log_warn(NULL, "--proxy %s: credentials and contents go there "
+		    "in clear text; use https", s->proxy);
 	draw_id(p);
 	fields_init(&p->headers);
 	buf_init(&p->header_text, HEADER_FILE_MAX);

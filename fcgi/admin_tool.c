@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/privilege.h"
 #include "fcgi/admin_tool.h"
 
 #define NAME "inverting-proxy-admin"
@@ -302,6 +303,7 @@ main(int argc, char **argv)
 
 	/* What the store logs while it tries is said at the end. */
 	log_open(NAME, NULL, LOG_LEVEL_ERROR, false);
+	privilege_hide_memory();
 	switch (option_parse(&program, &argc, &argv, &run.tool.options)) {
 	case OPTION_EXIT_OK:
 		return ADMIN_EXIT_OK;
