@@ -149,6 +149,22 @@ exchange_encode_open(struct exchange *x, struct frame *open)
 	return buf_span(&all->scratch);
 }
 
+/* The request's content has moved on.  A client that sends a byte now and then
+ * does not hold its place for ever: that is no progress. */
+static void
+note_content(struct exchange *x)
+{
+	ev_tstamp now = ev_now(x->all->parts.loop);
+	uint64_t moved = x->content_read + x->request.sent;
+	double least = (double)x->all->parts.settings->min_rate *
+	    (now - x->active);
+
+	if (!x->request.ended && (double)(moved - x->moved) < least)
+		return;
+	x->moved = moved;
+	x->active = now;
+}
+
 void
 exchange_send_content(struct exchange *x)
 {
@@ -166,7 +182,7 @@ exchange_send_content(struct exchange *x)
 	}
 	/* What is only sent again is no progress. */
 	if (x->request.sent > sent)
-		x->active = ev_now(x->all->parts.loop);
+		note_content(x);
 }
 
 /* --- leases --- */
@@ -275,7 +291,7 @@ exchange_content(struct exchange *x)
 	if (x->request.ended || !read_content(x))
 		return;
 	if (x->content_read > had || x->request.ended)
-		x->active = ev_now(x->all->parts.loop);
+		note_content(x);
 	switch (x->state) {
 	case EXCHANGE_WAITS_FOR_CONTENT:
 		if (x->request.ended ||
@@ -422,6 +438,11 @@ on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 		left = time_left(x, settings->response_timeout_ms);
 		if (left > 0) {
 			exchange_set_timer(x, left);
+			return;
+		}
+		if (!x->request.ended && stream_out_room(&x->request) > 0) {
+			refuse_content(x, 408,
+			    "The request's content came too slowly.");
 			return;
 		}
 		exchange_send_reset(x, FRAME_RESET_DEADLINE);

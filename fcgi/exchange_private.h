@@ -75,6 +75,7 @@ struct exchange {
 	unsigned resent_times;	/* since then */
 	ev_timer timer;		/* what it waits for takes too long */
 	ev_tstamp active;	/* last progress */
+	uint64_t moved;		/* request content until then, in and out */
 	UT_hash_handle hh;
 };
 

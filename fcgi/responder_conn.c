@@ -17,6 +17,9 @@
 /* A head with every record it may have. */
 enum { IN_MAX = 2 * RECORD_PARAMS_MAX + READ_MAX };
 
+/* Bytes in the time of lingering, both ways together. */
+enum { LINGER_LEAST = 4096 };
+
 #define CUT_AFTER 0.12		/* lighttpd: 100 ms, see call_abort */
 
 void
@@ -120,12 +123,17 @@ conn_watch_readable(struct conn *c)
 		ev_io_start(loop, &c->readable);
 }
 
-/* The peer does something: it has time anew. */
+/* The peer does something: it has time anew, if that is more than a byte now
+ * and then. */
 static void
-progress(struct conn *c)
+progress(struct conn *c, size_t len)
 {
-	if (ev_is_active(&c->timer) && c->timer.repeat > 0.)
-		ev_timer_again(c->responder->loop, &c->timer);
+	c->lingered += len;
+	if (!ev_is_active(&c->timer) || c->timer.repeat <= 0. ||
+	    c->lingered < LINGER_LEAST)
+		return;
+	c->lingered = 0;
+	ev_timer_again(c->responder->loop, &c->timer);
 }
 
 /* Reads once.  Level-triggered: what is left brings the next event. */
@@ -143,7 +151,7 @@ conn_fill(struct conn *c)
 		    "the head of a request is too large");
 		return false;
 	}
-	progress(c);
+	progress(c, (size_t)n);
 	return true;
 }
 
@@ -359,7 +367,7 @@ conn_send(struct conn *c)
 	if (n > 0 && c->first_sent == 0)
 		c->first_sent = ev_time();
 	if (n > 0)
-		progress(c);
+		progress(c, (size_t)n);
 	if (buf_len(&c->out) == 0)
 		buf_clear(&c->out);
 	else
@@ -373,6 +381,7 @@ linger(struct conn *c)
 {
 	if (ev_is_active(&c->timer))
 		return;
+	c->lingered = 0;
 	c->timer.repeat = c->responder->linger_timeout;
 	ev_timer_again(c->responder->loop, &c->timer);
 }

@@ -61,6 +61,7 @@ struct conn {
 	size_t content;			/* content bytes not taken yet */
 	bool content_ended;		/* no more will come */
 	bool is_delayed;		/* the response, by the timer */
+	size_t lingered;		/* bytes since it has time anew */
 	struct buf out;
 };
 

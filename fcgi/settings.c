@@ -106,6 +106,12 @@ static const struct option options[] = {
 	    .fallback = "512k", .min = 128 * 1024, .max = 16 * 1024 * 1024,
 	    .value_name = "BYTES",
 	    .help = "Content in flight of one exchange, in each direction." },
+	{ .name = "min-rate", .type = OPTION_INTEGER, .offset = AT(min_rate),
+	    .fallback = "16", .min = 0, .max = 1024 * 1024,
+	    .value_name = "BYTES",
+	    .help = "Of a request's content in a second: more slowly is as "
+	    "good as nothing to --response-timeout (then 408) and "
+	    "--idle-timeout." },
 	{ .name = "head-limit", .type = OPTION_INTEGER,
 	    .offset = AT(head_limit), .fallback = "64k", .min = 1024,
 	    .max = 128 * 1024, .value_name = "BYTES",
@@ -137,8 +143,9 @@ static const struct option options[] = {
 	{ .name = "linger-timeout", .type = OPTION_DURATION_MS,
 	    .offset = AT(linger_timeout_ms), .fallback = "30s", .min = 100,
 	    .max = 3600000, .value_name = "TIME",
-	    .help = "Without a byte taken of a response that is complete; "
-	    "then the connection is closed." },
+	    .help = "Without 4 KiB taken of a response that is complete, or "
+	    "read of content that nobody wants; then the connection is "
+	    "closed." },
 	{ .name = "lease", .type = OPTION_DURATION_MS, .offset = AT(lease_ms),
 	    .fallback = "10s", .min = 400, .max = 600000, .value_name = "TIME",
 	    .help = "An agent that is silent for this long while it has "

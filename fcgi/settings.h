@@ -39,6 +39,7 @@ struct settings {
 	long agent_absence_ms;
 	long drain_timeout_ms;
 	long window;		/* content in flight, per direction */
+	long min_rate;		/* bytes a second of a request's content */
 	long head_limit;	/* bytes of a head, either direction */
 	long field_limit;	/* field lines of a head */
 	bool via;
