@@ -21,6 +21,7 @@ struct line {
 	int listen_fd;
 	int port;
 	int server_port;
+	enum line_way slow;
 	size_t rate;
 	pthread_mutex_t lock;		/* for what follows */
 	size_t bytes;
@@ -132,8 +133,9 @@ connect_to(int port)
 	struct sockaddr_in a = { .sin_family = AF_INET,
 		.sin_port = htons((unsigned short)port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), room = ROOM;
 
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
 		return fd;
 	close(fd);
@@ -158,14 +160,14 @@ listen_main(void *arg)
 
 		if (agent_too < 0 || server_too < 0)
 			abort();
-		start_way(l, agent, server, true);
-		start_way(l, server_too, agent_too, false);
+		start_way(l, agent, server, l->slow == LINE_UP);
+		start_way(l, server_too, agent_too, l->slow == LINE_DOWN);
 	}
 	return NULL;
 }
 
 struct line *
-line_new(int port, size_t bytes_per_second)
+line_new(int port, enum line_way slow, size_t bytes_per_second)
 {
 	struct line *l = calloc(1, sizeof(*l));
 	struct sockaddr_in a = { .sin_family = AF_INET,
@@ -177,6 +179,7 @@ line_new(int port, size_t bytes_per_second)
 		abort();
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_cond_init(&l->healed, NULL);
+	l->slow = slow;
 	l->rate = bytes_per_second;
 	l->server_port = port;
 	l->port = harness_port();

@@ -1,16 +1,18 @@
-/* line.h - a slow line between an agent and the web server: what the agent
- * sends goes on at so many bytes a second, all its connections together, with
- * little room to queue up.  It can also be cut, as by a pulled cable. */
+/* line.h - a slow line between an agent and the web server: in one direction
+ * bytes go on at so many a second, on all connections together, with little
+ * room to queue up.  It can also be cut, as by a pulled cable. */
 #ifndef INTEGRATION_LINE_H
 #define INTEGRATION_LINE_H
 
 #include <stddef.h>
 
+enum line_way { LINE_UP, LINE_DOWN };	/* from and to the agent */
+
 /* Listens; what comes goes to 127.0.0.1:port.  Lives as long as the test. */
-struct line *line_new(int port, size_t bytes_per_second);
+struct line *line_new(int port, enum line_way slow, size_t bytes_per_second);
 int line_port(const struct line *l);
 
-/* Bytes of the agent's that have gone on so far. */
+/* Bytes that have gone the slow way so far. */
 size_t line_bytes(struct line *l);
 
 /* From now on nothing gets through, and nobody is told; or again. */

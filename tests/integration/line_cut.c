@@ -41,7 +41,7 @@ work(struct backend_connection *c, void *arg)
 static struct line *
 start_agent_on_line(struct stack *s)
 {
-	struct line *line = line_new(s->port, FAST);
+	struct line *line = line_new(s->port, LINE_UP, FAST);
 
 	s->agent_options[0] = harness_name("--proxy=http://127.0.0.1:%d"
 	    AGENT_MOUNT, line_port(line));

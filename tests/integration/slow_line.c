@@ -1,8 +1,9 @@
 /* slow_line.c - an agent on a slow line: large responses share it, small ones
- * do not wait behind them, and nothing is sent over and over. */
+ * do not wait behind them, and nothing is sent over and over, either way. */
 #include "config.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "tests/integration/line.h"
 #include "tests/integration/stack.h"
@@ -10,20 +11,27 @@
 enum { LARGE = 8, LARGE_LEN = 400 * 1000, SMALL = 4,
 	BYTES_A_SECOND = 1000 * 1000 };
 
-static void
-small_responses_overtake_large_ones(struct stack *s)
+static struct line *
+start_agent_on_line(struct stack *s, enum line_way slow)
 {
-	struct line *line = line_new(s->port, BYTES_A_SECOND);
-	struct client *large[LARGE];
-	char target[32];
-	size_t begun, len;
+	struct line *line = line_new(s->port, slow, BYTES_A_SECOND);
 
 	s->agent_options[0] = harness_name("--proxy=http://127.0.0.1:%d"
 	    AGENT_MOUNT, line_port(line));
 	stack_start_agent(s, 0);
 	stack_wait_ready(s);
+	return line;
+}
+
+static void
+small_responses_overtake_large_ones(struct stack *s)
+{
+	struct line *line = start_agent_on_line(s, LINE_UP);
+	size_t begun = line_bytes(line), len;
+	struct client *large[LARGE];
+	char target[32];
+
 	snprintf(target, sizeof(target), "/bytes/%d", LARGE_LEN);
-	begun = line_bytes(line);
 	for (int i = 0; i < LARGE; i++)
 		large[i] = stack_send(s, "GET", target, "");
 	for (int i = 0; i < SMALL; i++)
@@ -45,3 +53,32 @@ small_responses_overtake_large_ones(struct stack *s)
 }
 TEST_EACH(slow_line, small_responses_overtake_large_ones,
     .agents = STACK_NO_AGENT)
+
+static void
+large_requests_are_sent_once(struct stack *s)
+{
+	struct line *line = start_agent_on_line(s, LINE_DOWN);
+	size_t begun = line_bytes(line), len;
+	struct client *large[LARGE];
+	char length[64], want[64];
+
+	snprintf(length, sizeof(length), "Content-Length: %d\r\n", LARGE_LEN);
+	snprintf(want, sizeof(want), "%d %016llx\n", LARGE_LEN,
+	    (unsigned long long)hash_pattern(LARGE_LEN));
+	for (int i = 0; i < LARGE; i++) {
+		large[i] = stack_send(s, "POST", "/hash", length);
+		check(client_send_pattern(large[i], LARGE_LEN, false),
+		    "upload %d refused", i);
+	}
+	for (int i = 0; i < LARGE; i++) {
+		struct response r = stack_receive(large[i], "POST");
+
+		check(r.status == 200 && strcmp(response_text(&r), want) == 0,
+		    "large request %d: %d %s", i, r.status, response_text(&r));
+		response_clear(&r);
+	}
+	len = line_bytes(line) - begun;
+	check(len < LARGE * LARGE_LEN * 3 / 2, "%zu bytes for %d of content",
+	    len, LARGE * LARGE_LEN);
+}
+TEST_EACH(slow_line, large_requests_are_sent_once, .agents = STACK_NO_AGENT)
