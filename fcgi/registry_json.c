@@ -247,11 +247,29 @@ backend_object(const struct backend *b)
 	    "backendUser", b->backend_user, "pathPrefixes", prefixes);
 }
 
+/* Not json_dumps: where its buffer can't grow, Jansson 2.14 leaves a key out
+ * and says nothing. */
+static char *
+dump(const json_t *object)
+{
+	const size_t len = json_dumpb(object, NULL, 0, JSON_COMPACT);
+	char *text = len == 0 ? NULL : malloc(len + 1);
+
+	if (text == NULL)
+		return NULL;
+	if (json_dumpb(object, text, len, JSON_COMPACT) != len) {
+		free(text);
+		return NULL;
+	}
+	text[len] = '\0';
+	return text;
+}
+
 char *
 backend_to_stored(const struct backend *b)
 {
 	json_t *object = backend_object(b);
-	char *text = json_dumps(object, JSON_COMPACT);
+	char *text = dump(object);
 
 	json_decref(object);
 	return text;
@@ -267,7 +285,7 @@ backend_to_json(const struct backend *b)
 	    json_time(b->used_ms)) == 0 &&
 	    json_object_set_new(object, "lastSeen",
 	    json_time(b->seen_ms)) == 0)
-		text = json_dumps(object, JSON_COMPACT);
+		text = dump(object);
 	json_decref(object);
 	return text;
 }
@@ -299,7 +317,7 @@ token_to_stored(const struct token *t)
 	object = json_pack("{ss ss ss sI}", "role",
 	    t->role == TOKEN_ROLE_ADMIN ? "admin" : "agent", "user", t->user,
 	    "hash", hash, "created", (json_int_t)t->created_ms);
-	text = json_dumps(object, JSON_COMPACT);
+	text = dump(object);
 	json_decref(object);
 	return text;
 }
