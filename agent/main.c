@@ -16,6 +16,7 @@
 #include "agent/health.h"
 #include "agent/service.h"
 #include "common/log.h"
+#include "common/memory.h"
 #include "common/privilege.h"
 
 enum { EXIT_USAGE = 2 };
@@ -191,6 +192,7 @@ program_start(struct program *p, struct settings *s)
 
 	agent->settings = s;
 	agent->served = on_served;
+	ev_set_allocator(memory_reallocate);
 	if ((agent->loop = ev_default_loop(0)) == NULL)
 		fatal("no event loop");
 	agent->engine = transfer_engine_new(agent->loop,

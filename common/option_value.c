@@ -146,9 +146,10 @@ option_put_range(const struct option *o, FILE *out)
 FILE *
 option_text_begin(struct option_text *text)
 {
-	FILE *out = open_memstream(&text->string, &text->len);
+	FILE *out;
 
-	if (out == NULL)
+	text->string = NULL;
+	if ((out = open_memstream(&text->string, &text->len)) == NULL)
 		fatal("out of memory");
 	return out;
 }
@@ -156,7 +157,10 @@ option_text_begin(struct option_text *text)
 char *
 option_text_end(struct option_text *text, FILE *out)
 {
-	if (fclose(out) != 0)
+	const bool failed = ferror(out) != 0;
+
+	/* glibc closes well where there was no memory for the string. */
+	if (fclose(out) != 0 || failed || text->string == NULL)
 		fatal("out of memory");
 	return text->string;
 }

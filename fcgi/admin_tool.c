@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/memory.h"
 #include "common/privilege.h"
 #include "fcgi/admin_tool.h"
 
@@ -271,6 +272,7 @@ run_command(struct run *run)
 
 	if (failed)
 		return ADMIN_EXIT_FAILED;
+	ev_set_allocator(memory_reallocate);
 	tool->loop = ev_default_loop(EVFLAG_AUTO);
 	if (tool->loop == NULL)
 		fatal("no event loop");

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/memory.h"
 #include "fcgi/admin_call.h"
 #include "fcgi/agent_call.h"
 #include "fcgi/agent_classic.h"
@@ -476,6 +477,7 @@ worker_run(const struct settings *settings, const char *password,
 	worker = &w;
 	if (owner != NULL)
 		w.owner = *owner;
+	ev_set_allocator(memory_reallocate);
 	w.loop = ev_loop_new(EVFLAG_AUTO);
 	if (w.loop == NULL)
 		fatal("no event loop: %s", strerror(errno));
