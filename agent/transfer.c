@@ -24,7 +24,15 @@ enum {
 const char *
 transfer_library(void)
 {
-	return curl_version();
+	static char text[128];
+	const curl_version_info_data *info =
+	    curl_version_info(CURLVERSION_NOW);
+
+	/* Not curl_version: it starts OpenLDAP, which asks the DNS for this
+	 * host's name and loads the plug-ins of SASL. */
+	(void)snprintf(text, sizeof(text), "libcurl/%s %s", info->version,
+	    info->ssl_version != NULL ? info->ssl_version : "without TLS");
+	return text;
 }
 
 bool
@@ -34,10 +42,16 @@ transfer_url_is_valid(const char *url)
 		CURLUPART_FRAGMENT };
 	CURLU *u = curl_url();
 	char *scheme = NULL, *part;
+	CURLUcode code = CURLUE_OUT_OF_MEMORY;
 	bool ok;
 
-	ok = u != NULL && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
-	    curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+	if (u != NULL)
+		code = curl_url_set(u, CURLUPART_URL, url, 0);
+	if (code == CURLUE_OK)
+		code = curl_url_get(u, CURLUPART_SCHEME, &scheme, 0);
+	if (code == CURLUE_OUT_OF_MEMORY)
+		fatal("out of memory");
+	ok = code == CURLUE_OK &&
 	    (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0) &&
 	    /* libcurl takes "http:/host", too. */
 	    strncmp(url + strlen(scheme), "://", 3) == 0;

@@ -4,7 +4,6 @@
 #include <criterion/criterion.h>
 
 #include "agent/backend.h"
-#include "agent/transfer.h"
 #include "tests/no_memory.h"
 
 Test(agent_no_memory, of_a_responses_head)
@@ -33,12 +32,4 @@ Test(agent_no_memory, of_the_users_field)
 	    span_str("u"), &request, &framing)) != 0)
 		http1_request_clear(&request),
 	    r == WIRE_NO_MEMORY, http1_request_clear(&request));
-}
-
-Test(agent_no_memory, of_a_url)
-{
-	bool valid;
-
-	NO_MEMORY_EACH(valid = transfer_url_is_valid("http://host:1/a"),
-	    !valid, (void)0);
 }
