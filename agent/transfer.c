@@ -186,14 +186,16 @@ static size_t
 on_content(char *data, size_t size, size_t count, void *arg)
 {
 	struct transfer *t = arg;
+	const struct transfer_handler *handler = t->handler;
 
-	if (t->handler == NULL)
+	if (handler == NULL)
 		return 0;
 	if (t->deadline_is_total)
 		ev_timer_again(t->peer->engine->loop, &t->deadline);
-	if (t->handler->content == NULL ||
-	    t->handler->content(t->arg, span_of(data, size * count)))
+	if (handler->content == NULL ||
+	    handler->content(t->arg, span_of(data, size * count)))
 		return size * count;
+	/* It may have ended it. */
 	if (t->handler == NULL)
 		return 0;
 	t->receive_paused = true;
