@@ -72,7 +72,7 @@ says_what_is_wrong(struct stack *s)
 	    WORDS("backend", "remove", "nobody"));
 	expect(redis, 1, "no token nobody", WORDS("token", "remove",
 	    "nobody"));
-	expect(redis, 2, "pathPrefixes", WORDS("backend", "add", "x",
+	expect(redis, 2, "--path must begin", WORDS("backend", "add", "x",
 	    "--backend-user=u", "--path=relative"));
 	expect(redis, 2, "the port must be", WORDS("--redis=:0", "status"));
 	expect(redis, 1, "/nonexistent", WORDS("status",
