@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -129,7 +130,8 @@ is_own(const struct load *l, const struct visitor *v, struct span content)
 
 /* The head, and whether the content after it is whole; 0: no head. */
 static int
-read_answer(struct span in, struct buf *content, bool *whole)
+read_answer(struct span in, struct buf *content, bool *whole,
+    bool *has_retry_after)
 {
 	struct http1_framing framing;
 	struct http1_response r;
@@ -143,6 +145,7 @@ read_answer(struct span in, struct buf *content, bool *whole)
 	    http1_response_decode(span_of(in.data, head), FIELDS_MAX, &r) != 0)
 		return 0;
 	status = r.status;
+	*has_retry_after = fields_find(&r.fields, "Retry-After") != NULL;
 	if (http1_response_framing(&r, span_str("GET"), &framing) != 0)
 		framing.kind = HTTP1_FRAMING_LENGTH;
 	http1_response_clear(&r);
@@ -169,7 +172,8 @@ judge(struct load *l, struct visitor *v)
 	int status;
 
 	buf_init(&content, ANSWER_MAX);
-	status = read_answer(buf_span(&v->in), &content, &whole);
+	status = read_answer(buf_span(&v->in), &content, &whole,
+	    &l->entry[v->number].has_retry_after);
 	if (status == 0 || !whole)
 		visitor_end(l, v, LOAD_BROKEN_OFF, status);
 	else if (status == 200 && !is_own(l, v, buf_span(&content)))
@@ -320,6 +324,18 @@ load_main(void *arg)
 
 /* --- from outside --- */
 
+/* Each client takes one here; the web server two, and it was started with the
+ * limit of before. */
+static void
+raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 struct load *
 load_start(struct stack *s, const struct load_plan *plan)
 {
@@ -329,6 +345,7 @@ load_start(struct stack *s, const struct load_plan *plan)
 		abort();
 	l->stack = s;
 	l->plan = *plan;
+	raise_descriptor_limit();
 	if (l->plan.patience_ms == 0)
 		l->plan.patience_ms = PATIENCE_LONG_MS;
 	l->entry = calloc(ENTRIES_MAX, sizeof(*l->entry));

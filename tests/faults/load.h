@@ -35,6 +35,7 @@ struct load_entry {
 	bool is_post;
 	enum load_end end;
 	int status;		/* of the head, when one came */
+	bool has_retry_after;
 	long long began_ns, ended_ns;
 	atomic_uint executions;	/* begun at the backend */
 	atomic_uint running;	/* of these, at this moment */

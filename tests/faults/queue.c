@@ -1,0 +1,69 @@
+/* queue.c - a flood for a backend whose agent is away: those over the bound are
+ * told at once, the others at their deadline, and nothing is left of them. */
+#include "config.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/faults/fault.h"
+
+enum { LIMIT = 1000, ABOUT_KIB = 2048 };
+
+static long
+redis_kib(struct stack *s)
+{
+	char *info = stack_redis(s, "info memory");
+	const char *at = strstr(info, "used_memory:");
+	long kib = at == NULL ? 0 : strtol(at + strlen("used_memory:"), NULL,
+	    10) / 1024;
+
+	free(info);
+	return kib;
+}
+
+static long
+queue_len(struct stack *s)
+{
+	char *len = stack_redis(s, "llen ip:{b:b1}:queue");
+	long n = strtol(len, NULL, 10);
+
+	free(len);
+	return n;
+}
+
+static void
+flooded(struct stack *s)
+{
+	unsigned many = fault_size(3000, 10000);
+	struct load_plan plan = { .connections = many, .requests = many,
+		.post_percent = 50 };
+	long long at = now_ns();
+	unsigned early = 0;
+	struct load *l;
+	long kib;
+
+	process_stop(s->agent[0]);
+	wait_for(redis_kib(s) > 0, PATIENCE_MS, "no memory figure");
+	kib = redis_kib(s);
+	l = load_start(s, &plan);
+	load_wait(l);
+	for (unsigned i = 0; i < many; i++) {
+		const struct load_entry *e = load_entry(l, i);
+
+		early += e->status == 503 && e->has_retry_after &&
+		    e->ended_ns - e->began_ns < 8000000000LL;
+	}
+	check(early >= many - LIMIT, "only %u of %u were told at once", early,
+	    many);
+	wait_for(queue_len(s) == 0, PATIENCE_MS, "the queue stays");
+	wait_for(redis_kib(s) < kib + ABOUT_KIB, PATIENCE_MS,
+	    "Redis has %ld KiB, before it had %ld", redis_kib(s), kib);
+	stack_start_agent(s, 0);
+	stack_wait_ready(s);
+	fault_report(s, "a flood, and no agent", "3,000 (10,000) at once", l,
+	    at, now_ns(), &(struct fault_promise){ .may_503 = true,
+	    .may_504 = true });
+}
+FAULT_EACH_WEB(queue, flooded, .workers = 2, .worker_options =
+    { "--queue-timeout=10s", "--log-level=warn" })
