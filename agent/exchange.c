@@ -260,7 +260,23 @@ exchange_count(struct exchange *x)
 void
 exchange_uncount(struct exchange *x)
 {
-	if (x->is_counted)
+	if (x->is_counted && x->is_waiting)
+		x->agent->waiting--;
+	else if (x->is_counted)
 		x->agent->in_flight--;
-	x->is_counted = false;
+	x->is_counted = x->is_waiting = false;
+}
+
+void
+exchange_set_waiting(struct exchange *x, bool is_waiting)
+{
+	if (!x->is_counted || x->is_waiting == is_waiting)
+		return;
+	exchange_uncount(x);
+	x->is_counted = true;
+	x->is_waiting = is_waiting;
+	if (is_waiting)
+		x->agent->waiting++;
+	else
+		x->agent->in_flight++;
 }

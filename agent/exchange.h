@@ -66,7 +66,8 @@ struct exchange {
 	bool request_ended;
 	bool request_waits;		/* libcurl waits for more of it */
 	bool response_waits;		/* libcurl waits for exchange_resume */
-	bool is_counted;		/* in agent->in_flight */
+	bool is_counted;		/* in agent->in_flight, or waiting */
+	bool is_waiting;		/* ... for its client */
 	struct http1_framing response_framing;
 	struct buf head;		/* of the response, for the carrier */
 	int status;
@@ -101,5 +102,9 @@ void exchange_cancel(struct exchange *x, const char *why);
 /* Counts as in flight; exchange_begin does it by itself.  And no longer. */
 void exchange_count(struct exchange *x);
 void exchange_uncount(struct exchange *x);
+
+/* Its client takes no more of the response, or sends no more of the request:
+ * meanwhile it does not count as in flight. */
+void exchange_set_waiting(struct exchange *x, bool is_waiting);
 
 #endif

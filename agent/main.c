@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #ifdef HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
 #endif
@@ -112,7 +113,7 @@ on_shutdown_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	(void)revents;
 	log_warn(NULL, "%zu exchanges did not finish in time",
-	    p->agent.in_flight);
+	    p->agent.in_flight + p->agent.waiting);
 	ev_break(loop, EVBREAK_ALL);
 }
 
@@ -130,7 +131,8 @@ on_stop_signal(struct ev_loop *loop, ev_signal *signal, int revents)
 		ev_break(loop, EVBREAK_ALL);
 		return;
 	}
-	log_info(NULL, "ending: %zu exchanges to finish", p->agent.in_flight);
+	log_info(NULL, "ending: %zu exchanges to finish",
+	    p->agent.in_flight + p->agent.waiting);
 	notify_systemd("STOPPING=1");
 	p->agent.is_draining = true;
 	service_changed(p->service);
@@ -185,11 +187,26 @@ make_backends(struct agent *agent)
 	}
 }
 
+/* Two for each exchange: its backend, and a call to the proxy now and then. */
+static void
+raise_descriptor_limit(const struct settings *s)
+{
+	const rlim_t wanted = (rlim_t)s->max_in_flight * 2 *
+	    (AGENT_WAITING_FACTOR + 1) + 64;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static void
 program_start(struct program *p, struct settings *s)
 {
 	struct agent *agent = &p->agent;
 
+	raise_descriptor_limit(s);
 	agent->settings = s;
 	agent->served = on_served;
 	ev_set_allocator(memory_reallocate);

@@ -179,7 +179,7 @@ native_exchange_new(struct native *n, const struct exchange_id *id,
 	stream_in_init(&nx->in, FRAME_DATA_MAX);
 	stream_out_init(&nx->out, NATIVE_RESPONSE_KEPT, limit);
 	nx->in_at = nx->out_at = ev_now(n->agent->loop);
-	nx->patience = NATIVE_PATIENCE_S;
+	nx->patience = nx->probe_patience = NATIVE_PATIENCE_S;
 	if (!ev_is_active(&n->tick))
 		ev_timer_again(n->agent->loop, &n->tick);
 	return nx;
@@ -351,12 +351,32 @@ is_receiving(const struct native *n)
 	return false;
 }
 
+/* Does it wait for its client?  What is sent goes as far as the client takes
+ * it; what is missing of the request the client has not sent. */
+static bool
+waits_for_client(const struct native_exchange *nx, ev_tstamp now)
+{
+	if (now - nx->x.began_at < NATIVE_PATIENCE_S)
+		return false;
+	if (lacks_content(nx) && buf_len(&nx->x.request) == 0)
+		return true;
+	return native_exchange_has_content(nx) &&
+	    nx->out.next >= nx->out.limit &&
+	    now - nx->advanced_at >= NATIVE_PATIENCE_S;
+}
+
 static void
 tick(struct native_exchange *nx, ev_tstamp now)
 {
 	bool is_hungry = buf_len(&nx->x.request) == 0;
 	bool is_held = native_exchange_has_content(nx) || nx->x.response_waits;
 
+	if (nx->advanced_to != nx->out.next) {
+		nx->advanced_at = now;
+		nx->probe_patience = NATIVE_PATIENCE_S;
+	}
+	nx->advanced_to = nx->out.next;
+	exchange_set_waiting(&nx->x, waits_for_client(nx, now));
 	if (lacks_content(nx) && !is_receiving(nx->native)) {
 		if (nx->gap_at > 0. && now - nx->gap_at >= gap_s) {
 			ask_for_content(nx);
@@ -369,9 +389,13 @@ tick(struct native_exchange *nx, ev_tstamp now)
 		}
 	}
 	if (is_held && !nx->is_queued && nx->head_sent &&
-	    now - nx->out_at >= NATIVE_PATIENCE_S) {
+	    now - nx->out_at >= nx->probe_patience) {
 		nx->out_at = now;
 		nx->needs_probe = true;
+		/* The client may just not take it. */
+		nx->probe_patience *= 2;
+		if (nx->probe_patience > patience_max_s)
+			nx->probe_patience = patience_max_s;
 		native_exchange_enqueue(nx);
 	}
 }

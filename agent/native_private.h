@@ -57,6 +57,9 @@ struct native_exchange {
 	struct native_call *final_call;	/* that one */
 	ev_tstamp in_at;		/* content or a request for it */
 	ev_tstamp out_at;		/* window or a request for it */
+	double probe_patience;		/* before a window is asked for */
+	uint64_t advanced_to;		/* of out, at the last tick */
+	ev_tstamp advanced_at;		/* when that was last another */
 	ev_tstamp gap_at;		/* a gap was first seen, 0: none */
 	double patience;		/* before content is asked for again */
 	TAILQ_ENTRY(native_exchange) queue;

@@ -356,7 +356,7 @@ load_start(struct stack *s, const struct load_plan *plan)
 	for (unsigned i = 0; i < plan->connections; i++)
 		l->visitor[i].fd = -1;
 	l->began_ns = now_ns();
-	backend_forget(s->backend);
+	backend_forget(s->backend, "/load/");
 	backend_script(s->backend, "/load/", work, l);
 	check(pthread_create(&l->thread, NULL, load_main, l) == 0,
 	    "no thread for the load");

@@ -40,7 +40,7 @@ struct backend {
 	struct script *scripts;
 	struct backend_request *first, **end;
 	struct backend_connection *connections;
-	bool forgets;
+	const char *forgets;		/* requests with this prefix; or NULL */
 };
 
 struct canned {
@@ -264,7 +264,8 @@ read_request(struct backend_connection *c)
 	    strndup(space + 1, strcspn(space + 1, " \r"));
 	c->request = q;
 	pthread_mutex_lock(&b->lock);
-	c->forgets = b->forgets;
+	c->forgets = b->forgets != NULL && strncmp(q->target, b->forgets,
+	    strlen(b->forgets)) == 0;
 	if (!c->forgets) {
 		*b->end = q;
 		b->end = &q->next;
@@ -387,10 +388,10 @@ backend_new(void)
 }
 
 void
-backend_forget(struct backend *b)
+backend_forget(struct backend *b, const char *prefix)
 {
 	pthread_mutex_lock(&b->lock);
-	b->forgets = true;
+	b->forgets = prefix;
 	pthread_mutex_unlock(&b->lock);
 }
 

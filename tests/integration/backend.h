@@ -84,8 +84,9 @@ void backend_send_pattern(struct backend_connection *c,
 void backend_read_content(struct backend_connection *c);
 bool backend_wait_gone(struct backend_connection *c, int ms);
 
-/* From now on it remembers no request: for so many that their memory counts. */
-void backend_forget(struct backend *b);
+/* From now on it does not remember requests whose target begins with prefix:
+ * for so many that their memory counts. */
+void backend_forget(struct backend *b, const char *prefix);
 
 /* What it has seen: requests whose target begins with prefix, in order. */
 size_t backend_count(struct backend *b, const char *prefix);
