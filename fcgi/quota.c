@@ -55,6 +55,9 @@ quota_take(struct quota *q, struct span party, struct quota_place **place)
 	*place = NULL;
 	if (q->limit == 0)
 		return true;
+	/* Nobody in particular. */
+	if (party.len == 0)
+		party = span_of("", 0);
 	HASH_FIND(hh, q->places, party.data, party.len, p);
 	if (p != NULL && p->count >= q->limit)
 		return false;

@@ -48,3 +48,15 @@ Test(quota, may_end_before_its_places)
 	quota_free(q);
 	quota_give_back(p);
 }
+
+/* A web server that does not say where its client is. */
+Test(quota, counts_nobody_in_particular_as_one)
+{
+	struct quota *q = quota_new(1);
+	struct quota_place *p, *none;
+
+	cr_assert(quota_take(q, span_of(NULL, 0), &p));
+	cr_assert_not(quota_take(q, span_of(NULL, 0), &none));
+	quota_give_back(p);
+	quota_free(q);
+}
