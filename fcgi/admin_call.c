@@ -345,12 +345,8 @@ on_deleted(void *arg, const char *error)
 {
 	struct admin *a = arg;
 
-	if (error == NULL) {
+	if (error == NULL)
 		log_change(a, "backend deleted");
-		if (a->settings->backend_deleted != NULL)
-			a->settings->backend_deleted(a->settings->arg,
-			    span_str(a->id));
-	}
 	if (admin_resume(a, error))
 		answer(a->call, 200, "", span_str("{}\n"));
 	admin_free(a);

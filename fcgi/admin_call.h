@@ -11,9 +11,6 @@ struct admin_settings {
 	const struct option_list *admins;	/* REMOTE_USERs that are admins */
 	const char *mount;			/* path prefix of the mount, "" */
 	struct logins *logins;
-	/* Fails the queued exchanges of a deleted backend. */
-	void (*backend_deleted)(void *arg, struct span id);
-	void *arg;
 };
 
 /* Takes over a call whose role is admin: request, content, gone.  Answers

@@ -20,19 +20,10 @@
 #include "common/log.h"
 #include "fcgi/registry.h"
 #include "fcgi/registry_json.h"
-#include "fcgi/route.h"
+#include "fcgi/registry_view.h"
 #include "fcgi/store_keys.h"
 
 enum { USED_EVERY_MS = 1000, SEEN_EVERY_MS = 10 * 1000 };
-
-struct view {
-	struct backend **backend;	/* by id */
-	size_t backend_count;
-	struct token **token;		/* by id */
-	size_t token_count;
-	struct route_table *routes;
-	long long version;		/* 0: Redis has none */
-};
 
 /* Somebody who waits for a reading to be over. */
 struct waiting {
@@ -43,10 +34,10 @@ struct waiting {
 
 struct registry {
 	struct store *store;
-	struct view *view;		/* NULL until loaded */
-	struct view *retired;		/* pointers into it may still be in
+	struct registry_view *view;	/* NULL until loaded */
+	struct registry_view *retired;	/* pointers into it may still be in
 					 * use in this turn of the loop */
-	struct view *coming;		/* being read, or NULL */
+	struct registry_view *coming;	/* being read, or NULL */
 	int replies;			/* still to come for it */
 	bool failed;
 	bool again;			/* something changed meanwhile */
@@ -55,75 +46,6 @@ struct registry {
 	void (*changed)(void *);
 	void *changed_arg;
 };
-
-static const char redis_away[] = "Redis is away";
-
-/* --- a view --- */
-
-static void
-view_free(struct view *v)
-{
-	if (v == NULL)
-		return;
-	for (size_t i = 0; i < v->backend_count; i++)
-		backend_free(v->backend[i]);
-	for (size_t i = 0; i < v->token_count; i++)
-		token_free(v->token[i]);
-	free(v->backend);
-	free(v->token);
-	route_table_free(v->routes);
-	free(v);
-}
-
-static int
-backend_compare(const void *a, const void *b)
-{
-	return strcmp((*(struct backend *const *)a)->id,
-	    (*(struct backend *const *)b)->id);
-}
-
-static int
-token_compare(const void *a, const void *b)
-{
-	return strcmp((*(struct token *const *)a)->id,
-	    (*(struct token *const *)b)->id);
-}
-
-/* How a key of outside bytes sorts against an id. */
-static int
-id_compare(struct span key, const char *id)
-{
-	const size_t len = strlen(id);
-	const int order = memcmp(key.data, id, key.len < len ? key.len : len);
-
-	return order != 0 ? order : (key.len > len) - (key.len < len);
-}
-
-static int
-backend_find_compare(const void *key, const void *element)
-{
-	return id_compare(*(const struct span *)key,
-	    (*(struct backend *const *)element)->id);
-}
-
-static int
-token_find_compare(const void *key, const void *element)
-{
-	return id_compare(*(const struct span *)key,
-	    (*(struct token *const *)element)->id);
-}
-
-static struct backend *
-view_backend(const struct view *v, struct span id)
-{
-	struct backend **found;
-
-	if (v == NULL || v->backend_count == 0 || id.len == 0)
-		return NULL;
-	found = bsearch(&id, v->backend, v->backend_count,
-	    sizeof(struct backend *), backend_find_compare);
-	return found == NULL ? NULL : *found;
-}
 
 static void *
 array_or_die(size_t count, size_t size)
@@ -135,105 +57,7 @@ array_or_die(size_t count, size_t size)
 	return array;
 }
 
-/* A field and its value of a HGETALL reply. */
-static bool
-pair_at(const struct store_reply *reply, size_t i, struct span *field,
-    struct span *value)
-{
-	if (reply->element[i].kind != STORE_STRING ||
-	    reply->element[i + 1].kind != STORE_STRING)
-		return false;
-	*field = reply->element[i].string;
-	*value = reply->element[i + 1].string;
-	return true;
-}
-
-static void
-log_bad_entry(const char *what, struct span id, char *error)
-{
-	log_warn(NULL, "%s %.*s in Redis is skipped: %s", what,
-	    id.len < 200 ? (int)id.len : 200, id.data,
-	    error != NULL ? error : "its id is not the one it is kept under");
-	free(error);
-}
-
-static void
-view_take_backends(struct view *v, const struct store_reply *reply)
-{
-	v->backend = array_or_die(reply->count / 2, sizeof(*v->backend));
-	for (size_t i = 0; i + 1 < reply->count; i += 2) {
-		struct span id, json;
-		struct backend *b;
-		char *error = NULL;
-
-		if (!pair_at(reply, i, &id, &json))
-			continue;
-		b = backend_from_json(json, &error);
-		if (b != NULL && span_is(span_str(b->id), id)) {
-			v->backend[v->backend_count++] = b;
-		} else {
-			log_bad_entry("backend", id, error);
-			backend_free(b);
-		}
-	}
-	qsort(v->backend, v->backend_count, sizeof(struct backend *),
-	    backend_compare);
-}
-
-static void
-view_take_tokens(struct view *v, const struct store_reply *reply)
-{
-	v->token = array_or_die(reply->count / 2, sizeof(*v->token));
-	for (size_t i = 0; i + 1 < reply->count; i += 2) {
-		struct span id, json;
-		struct token *t;
-		char *error = NULL;
-
-		if (!pair_at(reply, i, &id, &json))
-			continue;
-		if ((t = token_from_stored(id, json, &error)) != NULL)
-			v->token[v->token_count++] = t;
-		else
-			log_bad_entry("token", id, error);
-	}
-	qsort(v->token, v->token_count, sizeof(struct token *),
-	    token_compare);
-}
-
-static void
-view_take_times(struct view *v, const struct store_reply *reply, bool used)
-{
-	for (size_t i = 0; i + 1 < reply->count; i += 2) {
-		struct span id, text;
-		struct backend *b;
-		unsigned long long ms;
-
-		if (!pair_at(reply, i, &id, &text) ||
-		    !span_to_u64(text, &ms) || ms > INT64_MAX ||
-		    (b = view_backend(v, id)) == NULL)
-			continue;
-		if (used)
-			b->used_ms = (long long)ms;
-		else
-			b->seen_ms = (long long)ms;
-	}
-}
-
-/* What was noted here may not have been written yet, or not been read. */
-static void
-view_keep_times(struct view *v, const struct view *old)
-{
-	for (size_t i = 0; i < v->backend_count; i++) {
-		struct backend *b = v->backend[i];
-		const struct backend *was = view_backend(old,
-		    span_str(b->id));
-
-		if (was != NULL && was->used_ms > b->used_ms)
-			b->used_ms = was->used_ms;
-		if (was != NULL && was->seen_ms > b->seen_ms)
-			b->seen_ms = was->seen_ms;
-	}
-}
+static const char redis_away[] = "Redis is away";
 
 /* --- giving it back --- */
 
@@ -267,7 +91,7 @@ static void
 registry_restore(struct registry *r)
 {
 	enum { HEAD = 6 };
-	const struct view *v = r->view;
+	const struct registry_view *v = r->view;
 	const struct store_key version = store_key_version(),
 	    backends = store_key_backends(), tokens = store_key_tokens(),
 	    changed = store_key_changed();
@@ -314,7 +138,7 @@ static void registry_load(struct registry *r, bool with_times,
 static void
 load_finish(struct registry *r)
 {
-	struct view *coming = r->coming;
+	struct registry_view *coming = r->coming;
 	struct waiting *done = r->now;
 	const bool again = r->again;
 
@@ -323,18 +147,18 @@ load_finish(struct registry *r)
 	r->next = NULL;
 	r->again = false;
 	if (r->failed) {
-		view_free(coming);
+		registry_view_free(coming);
 	} else if (coming->version == 0 && r->view != NULL &&
 	    r->view->version > 0) {
-		view_free(coming);
+		registry_view_free(coming);
 		registry_restore(r);
 	} else {
-		view_keep_times(coming, r->view);
+		registry_view_keep_times(coming, r->view);
 		coming->routes = route_table_new(coming->backend,
 		    coming->backend_count);
 		if (coming->routes == NULL)
 			fatal("out of memory");
-		view_free(r->retired);
+		registry_view_free(r->retired);
 		r->retired = r->view;
 		r->view = coming;
 		if (r->changed != NULL)
@@ -368,7 +192,7 @@ load_took(struct registry *r, const struct store_reply *reply, bool ok)
 
 static void
 load_take(struct registry *r, const struct store_reply *reply,
-    void (*take)(struct view *, const struct store_reply *))
+    void (*take)(struct registry_view *, const struct store_reply *))
 {
 	const bool ok = reply->kind == STORE_ARRAY;
 
@@ -378,27 +202,27 @@ load_take(struct registry *r, const struct store_reply *reply,
 }
 
 static void
-take_used(struct view *v, const struct store_reply *reply)
+take_used(struct registry_view *v, const struct store_reply *reply)
 {
-	view_take_times(v, reply, true);
+	registry_view_take_times(v, reply, true);
 }
 
 static void
-take_seen(struct view *v, const struct store_reply *reply)
+take_seen(struct registry_view *v, const struct store_reply *reply)
 {
-	view_take_times(v, reply, false);
+	registry_view_take_times(v, reply, false);
 }
 
 static void
 on_backends(void *arg, const struct store_reply *reply)
 {
-	load_take(arg, reply, view_take_backends);
+	load_take(arg, reply, registry_view_take_backends);
 }
 
 static void
 on_tokens(void *arg, const struct store_reply *reply)
 {
-	load_take(arg, reply, view_take_tokens);
+	load_take(arg, reply, registry_view_take_tokens);
 }
 
 static void
@@ -500,8 +324,8 @@ registry_free(struct registry *r)
 {
 	if (r == NULL)
 		return;
-	view_free(r->view);
-	view_free(r->retired);
+	registry_view_free(r->view);
+	registry_view_free(r->retired);
 	free(r);
 }
 
@@ -540,19 +364,13 @@ registry_is_loaded(const struct registry *r)
 const struct backend *
 registry_backend(const struct registry *r, struct span id)
 {
-	return view_backend(r->view, id);
+	return registry_view_backend(r->view, id);
 }
 
 const struct token *
 registry_token(const struct registry *r, struct span id)
 {
-	struct token **found;
-
-	if (r->view == NULL || r->view->token_count == 0 || id.len == 0)
-		return NULL;
-	found = bsearch(&id, r->view->token, r->view->token_count,
-	    sizeof(struct token *), token_find_compare);
-	return found == NULL ? NULL : *found;
+	return registry_view_token(r->view, id);
 }
 
 size_t
@@ -742,7 +560,7 @@ registry_delete_backend(struct registry *r, struct span id,
 static void
 note_time(struct registry *r, struct span id, bool used)
 {
-	struct backend *b = view_backend(r->view, id);
+	struct backend *b = registry_view_backend(r->view, id);
 	struct timespec now;
 	char text[24];
 	long long ms, *noted;

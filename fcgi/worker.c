@@ -299,14 +299,6 @@ registry_changed(void *arg)
 	agent_calls_registry_changed(&w->parts);
 }
 
-static void
-backend_deleted(void *arg, struct span id)
-{
-	/* Every worker, this one included, learns of it from the registry. */
-	(void)arg;
-	(void)id;
-}
-
 /* --- the loop --- */
 
 static void
@@ -440,8 +432,7 @@ make_parts(struct worker *w, const char *password)
 	parts->native = agent_native_new(parts);
 	registry_on_change(parts->registry, registry_changed, w);
 	w->admin = (struct admin_settings){ .admins = &settings->admins,
-	    .mount = "", .logins = parts->logins,
-	    .backend_deleted = backend_deleted, .arg = w };
+	    .mount = "", .logins = parts->logins };
 }
 
 static void
