@@ -96,6 +96,24 @@ agent_call_allow(struct agent_call *a, struct agent_parts *parts,
 	return true;
 }
 
+/* --- when the worker stops --- */
+
+bool
+agent_call_may_park(const struct agent_parts *parts, const struct call *call)
+{
+	return parts->parking == AGENT_PARKS_ALL ||
+	    (parts->parking == AGENT_PARKS_UNCLAIMED &&
+	    call_is_unclaimed(call));
+}
+
+void
+agent_calls_set_parking(struct agent_parts *parts, enum agent_parking parking)
+{
+	parts->parking = parking;
+	agent_classic_recall(parts->classic);
+	agent_native_recall(parts->native);
+}
+
 /* --- what was proven does not hold any more --- */
 
 enum withdrawn { WITHDRAWN_NONE, WITHDRAWN_SOME, WITHDRAWN_ALL };

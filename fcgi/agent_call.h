@@ -16,6 +16,14 @@
 #include "fcgi/settings.h"
 #include "fcgi/watch.h"
 
+/* Which calls may wait for something to say; the others are answered at
+ * once. */
+enum agent_parking {
+	AGENT_PARKS_ALL,
+	AGENT_PARKS_UNCLAIMED,	/* we stop, and nobody else is there */
+	AGENT_PARKS_NONE,
+};
+
 struct agent_call;
 LIST_HEAD(agent_call_list, agent_call);
 
@@ -33,6 +41,7 @@ struct agent_parts {
 	struct quota *calls_quota;	/* open calls, by identity */
 	struct quota *agents_quota;	/* native agents, by identity */
 	struct agent_call_list calls;	/* all that are open */
+	enum agent_parking parking;
 	struct agent_classic *classic;
 	struct agent_native *native;
 };
@@ -81,6 +90,13 @@ void agent_call_end(struct agent_call *agent);
  * on. */
 bool agent_call_allow(struct agent_call *agent, struct agent_parts *parts,
     struct span backend);
+
+bool agent_call_may_park(const struct agent_parts *parts,
+    const struct call *call);
+
+/* Answers what is parked: agents come again, and only those wait that may. */
+void agent_calls_set_parking(struct agent_parts *parts,
+    enum agent_parking parking);
 
 /* Answers 401 or 403 and says so in the log. */
 void agent_call_refuse(struct agent_parts *parts, struct call *call,

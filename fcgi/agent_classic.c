@@ -301,7 +301,7 @@ agent_classic_pending(struct agent_classic *all, struct call *call,
 	    (double)parts->settings->poll_timeout_ms / 1000, 0.);
 	p->timer.data = p;
 	ev_timer_start(parts->loop, &p->timer);
-	if (all->draining)
+	if (!agent_call_may_park(parts, call))
 		poll_mark_dirty(p);
 	else if (hand_out_wait(parts->hand_out, &p->waiter,
 	    buf_span(&p->base.agent.backends)) != 0)
@@ -320,11 +320,10 @@ agent_classic_turn(struct agent_classic *all)
 }
 
 void
-agent_classic_drain(struct agent_classic *all)
+agent_classic_recall(struct agent_classic *all)
 {
 	struct poll *p;
 
-	all->draining = true;
 	TAILQ_FOREACH(p, &all->polls, link)
 		poll_mark_dirty(p);
 }

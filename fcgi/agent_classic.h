@@ -27,7 +27,7 @@ void agent_classic_take(struct agent_classic *c, unsigned long long call,
 /* The end of a turn of the loop: answers polls that have got something. */
 void agent_classic_turn(struct agent_classic *c);
 
-/* From here on polls are answered at once. */
-void agent_classic_drain(struct agent_classic *c);
+/* Answers every poll that waits. */
+void agent_classic_recall(struct agent_classic *c);
 
 #endif

@@ -29,7 +29,6 @@ struct agent_classic {
 	TAILQ_HEAD(, poll) dirty;
 	struct classic_agent *agents;
 	ev_timer sweep;
-	bool draining;
 	struct buf scratch;
 };
 

@@ -178,7 +178,7 @@ go_on(struct native_call *c)
 	session_outbox_to_call(c->session, c);
 	/* Who leaves has exchanges in hand all the same: their windows need
 	 * a parked call. */
-	if (c->wants_park && !c->all->draining &&
+	if (c->wants_park && agent_call_may_park(c->all->parts, c->call) &&
 	    (!c->session->leaving || c->waiter.capacity == 0)) {
 		park(c);
 		if (buf_len(&c->answer) > 0)
@@ -572,12 +572,11 @@ agent_native_turn(struct agent_native *n)
 }
 
 void
-agent_native_drain(struct agent_native *n)
+agent_native_recall(struct agent_native *n)
 {
 	struct session *s, *next;
 	struct native_call *c;
 
-	n->draining = true;
 	HASH_ITER(hh, n->sessions, s, next) {
 		session_outbox_to_redis(s);
 		TAILQ_FOREACH(c, &s->parked, session_link)

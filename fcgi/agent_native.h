@@ -24,7 +24,7 @@ void agent_native_lost(struct agent_native *n, const unsigned char *instance);
 /* The end of a turn of the loop: answers the calls that have something. */
 void agent_native_turn(struct agent_native *n);
 
-/* From here on parked calls are answered at once. */
-void agent_native_drain(struct agent_native *n);
+/* Answers every call that is parked. */
+void agent_native_recall(struct agent_native *n);
 
 #endif

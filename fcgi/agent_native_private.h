@@ -57,7 +57,6 @@ struct agent_native {
 	struct agent_parts *parts;
 	struct session *sessions;
 	TAILQ_HEAD(, native_call) dirty;
-	bool draining;
 	ev_timer sweep;
 };
 

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,6 +28,8 @@ enum { ACCEPTS_PER_TURN = 16 };
 #define LINGER_TIMEOUT 30.0	/* without progress after the response */
 #define IDLE_CLOSE_AFTER 0.5	/* when stopping */
 #define ACCEPT_PAUSE 0.1	/* when descriptors have run out */
+#define UNCLAIMED_AFTER 0.5	/* when stopping */
+#define UNCLAIMED_LOOK 0.05
 
 void
 responder_accept(struct responder *r)
@@ -138,19 +141,16 @@ accepted(struct responder *r, int fd)
 		return;
 	}
 	struct conn *c = conn_new(r, fd, fd);
+	c->is_unclaimed = r->is_stopping;
 	conn_on_readable(r->loop, &c->readable, EV_READ);
 }
 
 static void
-on_acceptable(struct ev_loop *loop, ev_io *w, int events)
+accept_some(struct responder *r)
 {
-	struct responder *r = w->data;
-	(void)events;
 	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-		if (r->is_stopping)
-			return;
 		if (r->connections >= r->max_connections) {
-			ev_io_stop(loop, w);
+			ev_io_stop(r->loop, &r->acceptable);
 			return;
 		}
 		int fd = accept4(r->listen_fd, NULL, NULL,
@@ -164,6 +164,40 @@ on_acceptable(struct ev_loop *loop, ev_io *w, int events)
 			return;
 		}
 	}
+}
+
+/* Another worker on the socket would have taken what waits there long ago; but
+ * one look may see what has only just come. */
+static void
+on_unclaimed(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct responder *r = timer->data;
+	struct pollfd socket = { .fd = r->listen_fd, .events = POLLIN };
+	bool waits = poll(&socket, 1, 0) > 0;
+
+	(void)events;
+	if (waits && !r->is_alone &&
+	    ev_now(loop) - r->unclaimed_since < UNCLAIMED_AFTER)
+		return;
+	r->is_alone = waits;
+	ev_timer_stop(loop, timer);
+	ev_io_start(loop, &r->acceptable);
+	if (waits)
+		accept_some(r);
+}
+
+static void
+on_acceptable(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct responder *r = w->data;
+	(void)events;
+	if (!r->is_stopping) {
+		accept_some(r);
+		return;
+	}
+	ev_io_stop(loop, w);
+	r->unclaimed_since = ev_now(loop);
+	ev_timer_again(loop, &r->unclaimed);
 }
 
 struct responder *
@@ -209,7 +243,8 @@ responder_new(struct ev_loop *loop, int listen_fd,
 	ev_io_init(&r->acceptable, on_acceptable, listen_fd, EV_READ);
 	ev_init(&r->accept_pause, on_accept_pause);
 	ev_init(&r->idle_close, on_idle_close);
-	r->idle_close.data = r;
+	ev_timer_init(&r->unclaimed, on_unclaimed, 0., UNCLAIMED_LOOK);
+	r->idle_close.data = r->unclaimed.data = r;
 	r->acceptable.data = r->accept_pause.data = r;
 	ev_io_start(loop, &r->acceptable);
 	return r;
@@ -237,6 +272,18 @@ responder_stop_accepting(struct responder *r)
 	ev_timer_again(r->loop, &r->idle_close);
 }
 
+void
+responder_take_unclaimed(struct responder *r, bool on)
+{
+	if (r->listen_fd < 0)
+		return;
+	ev_timer_stop(r->loop, &r->unclaimed);
+	if (on)
+		ev_io_start(r->loop, &r->acceptable);
+	else
+		ev_io_stop(r->loop, &r->acceptable);
+}
+
 size_t
 responder_calls(const struct responder *r)
 {
@@ -256,6 +303,7 @@ responder_free(struct responder *r)
 	if (r == NULL)
 		return;
 	responder_stop_accepting(r);
+	responder_take_unclaimed(r, false);
 	ev_timer_stop(r->loop, &r->idle_close);
 	while ((c = LIST_FIRST(&r->open)) != NULL)
 		conn_lose(c);

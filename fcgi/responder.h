@@ -70,6 +70,10 @@ void responder_set_times(struct responder *r, double head_seconds,
  * response a kept connection is closed. */
 void responder_stop_accepting(struct responder *r);
 
+/* After that: takes connections all the same that nobody else on the socket
+ * takes within half a second (then there is nobody).  Or no longer. */
+void responder_take_unclaimed(struct responder *r, bool on);
+
 /* Calls whose response is not yet written out, and open connections. */
 size_t responder_calls(const struct responder *r);
 size_t responder_connections(const struct responder *r);
@@ -94,6 +98,9 @@ int call_kind(const struct call *call);
 
 /* A number that no other call of this process ever has (1, 2, ...). */
 unsigned long long call_number(const struct call *call);
+
+/* Did it come on a connection that was taken for want of anybody else? */
+bool call_is_unclaimed(const struct call *call);
 
 /* Up to len bytes of content that have already arrived; 0 when none has.
  * Whatever is not taken stays (backpressure).  After data ran out,

@@ -54,6 +54,12 @@ call_number(const struct call *call)
 	return call->number;
 }
 
+bool
+call_is_unclaimed(const struct call *call)
+{
+	return call->conn != NULL && call->conn->is_unclaimed;
+}
+
 size_t
 call_read(struct call *call, void *into, size_t len)
 {

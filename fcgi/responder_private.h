@@ -42,6 +42,7 @@ struct conn {
 	bool is_dirty;			/* flush at the end of the turn */
 	bool is_cgi;
 	bool is_counted;		/* in responder->calls */
+	bool is_unclaimed;		/* accepted when stopping */
 	int fd;				/* read; written too, unless CGI */
 	int out_fd;
 	ev_io readable;
@@ -89,6 +90,9 @@ struct responder {
 	ev_io acceptable;
 	ev_timer accept_pause;
 	ev_timer idle_close;		/* when stopping */
+	ev_timer unclaimed;		/* when stopping: looks again */
+	ev_tstamp unclaimed_since;
+	bool is_alone;			/* nobody else took the last one */
 	ev_prepare turn;		/* the end of each loop turn */
 	ev_idle again;			/* keeps the next turn from waiting */
 	struct conn_list open;

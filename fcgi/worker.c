@@ -97,7 +97,11 @@ on_request(struct call *call)
 	}
 	switch (role) {
 	case ROLE_CLIENT:
-		client_call_request(call, &worker->clients);
+		if (call_is_unclaimed(call))
+			reply_text(call, 503, "The proxy is stopping.", NULL,
+			    1);
+		else
+			client_call_request(call, &worker->clients);
 		break;
 	case ROLE_AGENT:
 		agent_call_request(call, parts);
@@ -313,12 +317,25 @@ on_turn(struct ev_loop *loop, ev_prepare *prepare, int events)
 	agent_native_turn(parts->native);
 }
 
+/* The responses that clients here wait for come in new calls of agents.  Where
+ * there is no other worker, this one has to take them. */
+static void
+take_responses(struct worker *w, bool on)
+{
+	if (on == (w->parts.parking == AGENT_PARKS_UNCLAIMED))
+		return;
+	responder_take_unclaimed(w->responder, on);
+	agent_calls_set_parking(&w->parts, on ? AGENT_PARKS_UNCLAIMED :
+	    AGENT_PARKS_NONE);
+}
+
 static void
 on_drain_check(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct worker *w = timer->data;
 
 	(void)events;
+	take_responses(w, exchanges_count(w->parts.exchanges) > 0);
 	/* What an LPOP on its way brings belongs to another worker now. */
 	if (responder_calls(w->responder) == 0 &&
 	    responder_connections(w->responder) == 0 &&
@@ -353,8 +370,8 @@ on_terminate(struct ev_loop *loop, ev_signal *signal, int events)
 	log_info(NULL, "stopping: %zu calls under way",
 	    responder_calls(w->responder));
 	responder_stop_accepting(w->responder);
-	agent_classic_drain(w->parts.classic);
-	agent_native_drain(w->parts.native);
+	agent_calls_set_parking(&w->parts, AGENT_PARKS_NONE);
+	take_responses(w, exchanges_count(w->parts.exchanges) > 0);
 	ev_timer_set(&w->drain_timer,
 	    (double)w->settings->drain_timeout_ms / 1000, 0.);
 	ev_timer_start(loop, &w->drain_timer);

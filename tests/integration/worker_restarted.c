@@ -45,6 +45,69 @@ a_rolling_restart_is_not_noticed(struct stack *s)
 TEST_EACH(worker_restarted, a_rolling_restart_is_not_noticed,
     .inherited = true, .worker_options = { "--drain-timeout=5s" })
 
+/* Nobody else takes the calls that bring the responses. */
+static void
+one_alone_finishes_what_it_holds(struct stack *s)
+{
+	struct client *thinks = stack_send(s, "POST", "/slow/2000",
+	    "Content-Length: 0\r\n");
+	struct client *streams = stack_send(s, "GET", "/drip/30/100", "");
+	struct response r;
+
+	wait_for(backend_count(s->backend, "/slow") == 1 &&
+	    backend_count(s->backend, "/drip") == 1, PATIENCE_MS,
+	    "the requests do not arrive");
+	process_signal(s->worker, SIGTERM);
+	r = stack_receive(thinks, "POST");
+	check(r.status == 200 && r.whole, "/slow: %d %s", r.status,
+	    response_text(&r));
+	response_clear(&r);
+	r = stack_receive(streams, "GET");
+	check(r.status == 200 && r.whole && r.content_len == 30,
+	    "/drip: %d, %llu bytes", r.status, r.content_len);
+	response_clear(&r);
+	/* It does not wait for the drain timeout then. */
+	process_wait(s->worker, PATIENCE_MS);
+	check(s->worker->status == 0, "status %#x", (unsigned)
+	    s->worker->status);
+}
+TEST_EACH(worker_restarted, one_alone_finishes_what_it_holds,
+    .worker_options = { "--drain-timeout=60s" })
+
+static void
+two_alone_finish_what_they_hold(struct stack *s)
+{
+	one_alone_finishes_what_it_holds(s);
+}
+TEST_EACH(worker_restarted, two_alone_finish_what_they_hold, .workers = 2,
+    .worker_options = { "--drain-timeout=60s" })
+
+static void
+one_that_stops_begins_nothing(struct stack *s)
+{
+	struct client *c = stack_send(s, "GET", "/slow/5000", "");
+	struct response r;
+
+	wait_for(backend_count(s->backend, "/slow") == 1, PATIENCE_MS,
+	    "the request does not arrive");
+	process_signal(s->worker, SIGTERM);
+	/* A kept connection may still take one. */
+	wait_for(stack_status(s, "/late") == 503, PATIENCE_MS,
+	    "new requests are served");
+	r = stack_get(s, "/too-late");
+	check(r.status == 503 && response_field(&r, "Retry-After") != NULL,
+	    "%d %s", r.status, response_text(&r));
+	check(backend_count(s->backend, "/too-late") == 0,
+	    "the backend got it");
+	response_clear(&r);
+	r = stack_receive(c, "GET");
+	check(r.status == 200 && r.whole, "%d", r.status);
+	response_clear(&r);
+	process_wait(s->worker, PATIENCE_MS);
+}
+TEST_EACH_WEB(worker_restarted, one_that_stops_begins_nothing,
+    .worker_options = { "--drain-timeout=60s" })
+
 /* Parked polls are answered, so it does not take the 30 s of a poll. */
 static void
 an_idle_worker_ends_at_once(struct stack *s)

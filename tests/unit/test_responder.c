@@ -869,6 +869,47 @@ Test(responder, finishes_what_is_under_way_when_it_stops_accepting)
 	close(late);
 }
 
+Test(responder, takes_what_nobody_else_does_when_it_has_stopped)
+{
+	int fd;
+
+	responder_stop_accepting(responder);
+	responder_take_unclaimed(responder, true);
+	app.on_content = READ_AND_FINISH;
+	for (unsigned i = 1; i <= 3; i++) {
+		fd = web_connect();
+		WEB_SEND(fd, HEAD_ONCE);
+		RUN_UNTIL(app.requests == i);
+		cr_assert(call_is_unclaimed(app.call));
+		WEB_SEND(fd, STDIN_END);
+		web_receive_answer(fd);
+		close(fd);
+	}
+	responder_take_unclaimed(responder, false);
+	fd = web_connect();
+	WEB_SEND(fd, HEAD_ONCE);
+	run_for(0.7);
+	cr_assert_eq(app.requests, 3);
+	close(fd);
+}
+
+Test(responder, leaves_what_others_take_when_it_has_stopped)
+{
+	responder_stop_accepting(responder);
+	responder_take_unclaimed(responder, true);
+	/* Each waits for a moment, and then another worker is there. */
+	for (double end = ev_time() + 1; ev_time() < end;) {
+		int fd = web_connect(), other;
+		WEB_SEND(fd, HEAD_ONCE);
+		run_for(0.02);
+		RUN_UNTIL((other = accept(listen_fd, NULL, NULL)) >= 0);
+		close(other);
+		close(fd);
+		run_for(0.02);
+	}
+	cr_assert_eq(app.requests, 0);
+}
+
 Test(responder, tells_every_call_when_it_is_freed)
 {
 	int fd[3];
