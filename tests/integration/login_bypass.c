@@ -104,6 +104,20 @@ no_field_is_a_login(struct stack *s)
 }
 TEST_EACH_WEB(login_bypass, no_field_is_a_login, .login = true)
 
+/* The password was for the web server. */
+static void
+no_password_reaches_a_backend(struct stack *s)
+{
+	struct response r = stack_get(s, "/echo");
+	char *head = response_text(&r);
+
+	check(r.status == 200 && head_count(head, "Authorization") == 0 &&
+	    strstr(head, "YWxpY2U6YWxpY2U=") == NULL, "%d %s", r.status,
+	    head);
+	response_clear(&r);
+}
+TEST_EACH(login_bypass, no_password_reaches_a_backend, .login = true)
+
 /* bob, whose password is right, is not alice to anybody. */
 static void
 nobody_is_somebody_else(struct stack *s)
