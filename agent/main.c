@@ -25,6 +25,9 @@ enum { EXIT_USAGE = 2 };
 /* How often one turn may go round before sockets are looked at again. */
 enum { ROUNDS_MAX = 64 };
 
+/* Free memory held on to. */
+enum { KEPT_MEMORY = 16 * 1024 * 1024 };
+
 struct program {
 	struct agent agent;		/* first: agent->served gets it */
 	struct service *service;
@@ -267,9 +270,10 @@ main(int argc, char **argv)
 	const char *wrong;
 
 	(void)argc;
-	/* Buffers of 64 KiB come and go; giving the end of the heap back each
-	 * time costs a page fault for every page of the next one. */
-	(void)mallopt(M_TRIM_THRESHOLD, 8 * 1024 * 1024);
+	/* Large buffers come and go with each call; mapped anew each time they
+	 * cost a page fault for every page. */
+	(void)mallopt(M_MMAP_THRESHOLD, KEPT_MEMORY / 2);
+	(void)mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY);
 	switch (option_parse(&settings_program, NULL, &argv, &settings)) {
 	case OPTION_EXIT_OK:
 		return EXIT_SUCCESS;
