@@ -1,7 +1,8 @@
-/* record.c - the records of a FastCGI connection: lengths and order.
+/* record.c - the records of a FastCGI connection: lengths, order, content.
  * Pure: memory the caller gives.  No sockets, no libfcgi, no log. */
 #include "config.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "fcgi/record.h"
@@ -9,8 +10,10 @@
 enum { HEADER_LEN = 8, VERSION = 1, ROLE_RESPONDER = 1, KEEP_CONN = 1 };
 
 /* FastCGI 1.0, section 8. */
-enum { TYPE_BEGIN_REQUEST = 1, TYPE_ABORT_REQUEST = 2, TYPE_PARAMS = 4,
-	TYPE_STDIN = 5 };
+enum { TYPE_BEGIN_REQUEST = 1, TYPE_ABORT_REQUEST = 2, TYPE_END_REQUEST = 3,
+	TYPE_PARAMS = 4, TYPE_STDIN = 5, TYPE_STDOUT = 6 };
+
+enum { CONTENT_MAX = 65535 };	/* of one record */
 
 void
 record_scan_init(struct record_scan *scan)
@@ -196,4 +199,116 @@ record_scan_next(struct record_scan *scan, struct span bytes,
 		return fail(scan, WIRE_UNSUPPORTED,
 		    "padding of BEGIN_REQUEST or of empty PARAMS");
 	return scan_record(scan, type, id, header + HEADER_LEN, record);
+}
+
+static size_t
+next_record(struct record_reader *reader, struct buf *in)
+{
+	size_t skipped = reader->padding + HEADER_LEN;
+
+	assert(buf_len(in) >= skipped);
+	const unsigned char *header = (const unsigned char *)buf_data(in) +
+	    reader->padding;
+
+	assert(header[1] == TYPE_STDIN);
+	reader->content = (size_t)header[4] << 8 | header[5];
+	reader->padding = header[6];
+	buf_drain(in, skipped);
+	return skipped;
+}
+
+size_t
+record_read(struct record_reader *reader, struct buf *in, void *into,
+    size_t len)
+{
+	size_t taken = 0;
+	char *at = into;
+
+	while (len > 0) {
+		while (reader->content == 0)
+			taken += next_record(reader, in);
+		size_t n = reader->content < len ? reader->content : len;
+
+		assert(buf_len(in) >= n);
+		memcpy(at, buf_data(in), n);
+		buf_drain(in, n);
+		reader->content -= n;
+		taken += n;
+		at += n;
+		len -= n;
+	}
+	return taken;
+}
+
+static int
+append_header(struct buf *out, unsigned type, unsigned id, size_t len)
+{
+	const unsigned char header[HEADER_LEN] = { VERSION, (unsigned char)type,
+		(unsigned char)(id >> 8), (unsigned char)id,
+		(unsigned char)(len >> 8), (unsigned char)len };
+
+	return buf_append(out, header, sizeof(header));
+}
+
+/* Makes the open record, the last one in *out, longer. */
+static int
+extend(struct record_writer *writer, struct buf *out, const char *data,
+    size_t len)
+{
+	char *header;
+	int r;
+
+	if ((r = buf_append(out, data, len)) != WIRE_OK)
+		return r;
+	writer->open += len;
+	header = out->data + out->off + buf_len(out) - writer->open -
+	    HEADER_LEN;
+	header[4] = (char)(writer->open >> 8);
+	header[5] = (char)writer->open;
+	return WIRE_OK;
+}
+
+int
+record_write(struct record_writer *writer, struct buf *out, unsigned id,
+    const void *data, size_t len)
+{
+	const char *at = data;
+	int r = WIRE_OK;
+
+	while (r == WIRE_OK && len > 0) {
+		size_t n = CONTENT_MAX - writer->open;
+
+		if (n > len)
+			n = len;
+		if (writer->open == 0)
+			r = append_header(out, TYPE_STDOUT, id, n);
+		if (r == WIRE_OK)
+			r = extend(writer, out, at, n);
+		if (writer->open == CONTENT_MAX)
+			record_seal(writer);
+		at += n;
+		len -= n;
+	}
+	return r;
+}
+
+void
+record_seal(struct record_writer *writer)
+{
+	writer->open = 0;
+}
+
+int
+record_write_end(struct record_writer *writer, struct buf *out, unsigned id)
+{
+	/* appStatus 0, protocolStatus FCGI_REQUEST_COMPLETE */
+	static const char body[8];
+	int r;
+
+	record_seal(writer);
+	if ((r = append_header(out, TYPE_STDOUT, id, 0)) != WIRE_OK ||
+	    (r = append_header(out, TYPE_END_REQUEST, id, sizeof(body))) !=
+	    WIRE_OK)
+		return r;
+	return buf_append(out, body, sizeof(body));
 }

@@ -1,13 +1,16 @@
-/* record.h - the records that a web server sends on one FastCGI connection,
- * and whether each may come now (FastCGI specification 1.0, sections 3 to 6).
- * libfcgi decodes them; this says where they end, so that libfcgi is only
- * called for what is there, and keeps from it what it can't bear. */
+/* record.h - the records of one FastCGI connection (FastCGI specification 1.0,
+ * sections 3 to 6): whether each may come now, and the content in them, both
+ * ways.  libfcgi decodes the head of a request; this says where that ends, so
+ * that libfcgi is only called for what is there, and keeps from it what it
+ * can't bear.
+ * Pure: memory the caller gives. */
 #ifndef FCGI_RECORD_H
 #define FCGI_RECORD_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/buf.h"
 #include "common/span.h"
 #include "common/wire_error.h"
 
@@ -63,5 +66,34 @@ void record_scan_init(struct record_scan *scan);
  * WIRE_TOO_LARGE: sticky, scan->problem says what. */
 int record_scan_next(struct record_scan *scan, struct span bytes,
     struct record *record) WIRE_MUSTCHECK;
+
+/* What is left of the STDIN record that content is read from.  Zeroed before
+ * the first one. */
+struct record_reader {
+	size_t content, padding;
+};
+
+/* Moves len bytes of content out of the complete STDIN records at the front
+ * of *in, in which there must be as many.  Returns how many bytes of *in that
+ * took. */
+size_t record_read(struct record_reader *reader, struct buf *in, void *into,
+    size_t len);
+
+struct record_writer {
+	size_t open;	/* content of the last record, while more of it goes
+			 * into the same one; 0: none is open */
+};
+
+/* Appends STDOUT records with this content.  What is written before the next
+ * record_seal shares records: web servers act on each of them. */
+int record_write(struct record_writer *writer, struct buf *out, unsigned id,
+    const void *data, size_t len) WIRE_MUSTCHECK;
+
+/* What was written is on its way, or is about to be. */
+void record_seal(struct record_writer *writer);
+
+/* Appends the end of STDOUT and of the request. */
+int record_write_end(struct record_writer *writer, struct buf *out,
+    unsigned id) WIRE_MUSTCHECK;
 
 #endif

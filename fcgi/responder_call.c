@@ -71,22 +71,14 @@ call_read(struct call *call, void *into, size_t len)
 	if (len == 0)
 		return 0;
 	if (call->fastcgi != NULL) {
-		if (!fastcgi_read(call->fastcgi, c, into, len)) {
-			/* Not from in here: as if the peer had closed. */
-			log_error(NULL, "closing a FastCGI connection: "
-			    "libfcgi does not find its content");
-			shutdown(c->fd, SHUT_RDWR);
-			conn_discard_content(c);
-			conn_watch_readable(c);
-			return 0;
-		}
+		c->scanned -= record_read(&c->reader, &c->in, into, len);
 	} else {
 		memcpy(into, buf_data(&c->in), len);
 		buf_drain(&c->in, len);
 	}
 	c->content -= len;
-	if (call->fastcgi != NULL && c->content == 0 && c->content_ended)
-		fastcgi_content_ended(call->fastcgi);
+	if (c->content == 0)
+		conn_discard_content(c);
 	if (buf_len(&c->in) == 0)
 		buf_clear(&c->in);
 	conn_watch_readable(c);
@@ -112,16 +104,10 @@ call_write(struct call *call, const void *data, size_t len)
 	struct conn *c = call->conn;
 	if (c == NULL || len == 0)
 		return;
-	if (call->fastcgi != NULL) {
-		size_t before = buf_len(&c->out);
-		fastcgi_write(call->fastcgi, c, data, len);
-		call->buffered += len;
-		size_t moved = buf_len(&c->out) - before;
-		call->buffered -= moved < call->buffered ? moved :
-		    call->buffered;
-	} else if (buf_append(&c->out, data, len) != WIRE_OK) {
+	int r = call->fastcgi == NULL ? buf_append(&c->out, data, len) :
+	    record_write(&c->writer, &c->out, c->scan.id, data, len);
+	if (r != WIRE_OK)
 		fatal("out of memory for a response");
-	}
 	if (call_unsent(call) > CALL_LOW_WATER)
 		call->is_above = true;
 	conn_mark_dirty(c);
@@ -132,7 +118,7 @@ call_unsent(const struct call *call)
 {
 	if (call->conn == NULL)
 		return 0;
-	return buf_len(&call->conn->out) + call->buffered;
+	return buf_len(&call->conn->out);
 }
 
 void
@@ -167,8 +153,10 @@ call_finish(struct call *call)
 {
 	if (call->conn == NULL)
 		return;
-	if (call->fastcgi != NULL)
-		fastcgi_finish(call->fastcgi, call->conn);
+	struct conn *c = call->conn;
+	if (call->fastcgi != NULL && record_write_end(&c->writer, &c->out,
+	    c->scan.id) != WIRE_OK)
+		fatal("out of memory for a response");
 	leave_conn(call, CONN_WAITS_FOR_FINISH);
 }
 
@@ -177,7 +165,5 @@ call_abort(struct call *call)
 {
 	if (call->conn == NULL)
 		return;
-	if (call->fastcgi != NULL)
-		fastcgi_flush(call->fastcgi, call->conn);
 	leave_conn(call, CONN_WAITS_FOR_CUT);
 }

@@ -136,17 +136,22 @@ progress(struct conn *c, size_t len)
 	ev_timer_again(c->responder->loop, &c->timer);
 }
 
-/* Reads once.  Level-triggered: what is left brings the next event. */
+/* Reads once.  Level-triggered: what is left brings the next event.  A head is
+ * small, and its connection may then wait for long: it gets no more memory
+ * than it needs.  Content is read where it will be taken from. */
 static bool
 conn_fill(struct conn *c)
 {
 	struct responder *r = c->responder;
-	ssize_t n = read(c->fd, r->scratch, READ_MAX);
+	char *room = c->has_head ? buf_reserve(&c->in, READ_MAX) : NULL;
+	ssize_t n = read(c->fd, room != NULL ? room : r->scratch, READ_MAX);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
 	if (n == 0)
 		return false;
-	if (buf_append(&c->in, r->scratch, (size_t)n) != WIRE_OK) {
+	if (room != NULL) {
+		buf_commit(&c->in, (size_t)n);
+	} else if (buf_append(&c->in, r->scratch, (size_t)n) != WIRE_OK) {
 		log_warn(NULL, "closing a FastCGI connection: "
 		    "the head of a request is too large");
 		return false;
@@ -155,21 +160,23 @@ conn_fill(struct conn *c)
 	return true;
 }
 
-/* Skips everything libfcgi could read: nobody wants it any more. */
+/* Skips the content that is there: nobody wants it any more. */
 void
 conn_discard_content(struct conn *c)
 {
 	buf_drain(&c->in, c->scanned);
 	c->scanned = 0;
+	c->reader = (struct record_reader){ 0 };
 	c->content = 0;
 }
 
-/* Follows the records that have arrived.  false: the connection is lost. */
+/* Follows the records that have arrived, but not beyond a head that libfcgi
+ * has not read yet.  false: the connection is lost. */
 static bool
 conn_scan(struct conn *c)
 {
 	struct record record;
-	for (;;) {
+	while (c->has_head || c->scan.state < RECORD_SCAN_WAITS_FOR_STDIN) {
 		struct span in = buf_span(&c->in);
 		in = span_of(in.data + c->scanned, in.len - c->scanned);
 		int result = record_scan_next(&c->scan, in, &record);
@@ -198,8 +205,6 @@ void
 conn_tell_content(struct conn *c)
 {
 	struct call *call = c->call;
-	if (call->fastcgi != NULL && c->content_ended && c->content == 0)
-		fastcgi_content_ended(call->fastcgi);
 	c->responder->handler->content(call, call->data);
 }
 
@@ -242,6 +247,12 @@ advance_request(struct conn *c)
 	if (f == NULL) {
 		log_warn(NULL, "closing a FastCGI connection: "
 		    "libfcgi refuses the head of a request");
+		conn_lose(c);
+		return;
+	}
+	c->has_head = true;
+	if (!conn_scan(c)) {
+		fastcgi_free(f);
 		conn_lose(c);
 		return;
 	}
@@ -356,6 +367,7 @@ conn_send(struct conn *c)
 	size_t len = buf_len(&c->out);
 	if (len == 0)
 		return true;
+	record_seal(&c->writer);
 	ssize_t n = c->is_cgi ? write(c->out_fd, buf_data(&c->out), len) :
 	    send(c->out_fd, buf_data(&c->out), len, MSG_NOSIGNAL);
 	if (n < 0) {
@@ -415,6 +427,7 @@ settle_finish(struct conn *c)
 	}
 	ev_timer_stop(r->loop, &c->timer);
 	record_scan_init(&c->scan);
+	c->has_head = false;
 	c->content_ended = false;
 	c->state = CONN_WAITS_FOR_REQUEST;
 	/* The next request may be here already, with no event to come. */
@@ -458,10 +471,6 @@ conn_flush(struct conn *c)
 {
 	if (c->is_delayed)
 		return;
-	if (c->call != NULL && c->call->fastcgi != NULL) {
-		fastcgi_flush(c->call->fastcgi, c);
-		c->call->buffered = 0;
-	}
 	/* While the peer is slow its event says when to go on. */
 	if (!ev_is_active(&c->writable) && !conn_send(c)) {
 		conn_lose(c);

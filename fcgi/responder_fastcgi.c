@@ -1,11 +1,14 @@
 /* responder_fastcgi.c - the door to libfcgi.
  *
- * libfcgi encodes and decodes FastCGI, but it would also read and write the
- * socket itself, and block on it.  It does so through a small portability
- * layer of its own (fcgios.h).  We define those functions: the symbols of a
- * program come before those of its shared libraries, so libfcgi calls ours,
- * which move bytes between its streams and the buffers of the connection.
- * It never touches a descriptor.  fastcgi_start checks that this is so.
+ * libfcgi decodes the heads of requests, but it would also read the socket
+ * itself, and block on it.  It does so through a small portability layer of
+ * its own (fcgios.h).  We define those functions: the symbols of a program come
+ * before those of its shared libraries, so libfcgi calls ours, which take
+ * bytes from the buffer of the connection.  It never touches a descriptor.
+ * fastcgi_start checks that this is so.
+ *
+ * Content does not go through libfcgi's streams but through record.c: these
+ * copy each byte twice more, both ways, in records of 8 KiB.
  *
  * OS_LibInit is ours as well: libfcgi's would install handlers for SIGTERM,
  * SIGUSR1 and SIGPIPE. */
@@ -27,8 +30,8 @@ struct fastcgi {
 	FCGX_Request request;
 };
 
-/* The connection libfcgi is called for, during each call.  It only knows
- * descriptors, and this many of them: */
+/* The connection libfcgi is called for.  It only knows descriptors, and this
+ * many of them: */
 static struct conn *active;
 enum { ACTIVE_FD = INT_MAX };
 
@@ -56,16 +59,15 @@ OS_Read(int fd, char *into, size_t len)
 	return (int)len;
 }
 
+/* Nothing is ever written through its streams. */
 int
 OS_Write(int fd, char *data, size_t len)
 {
-	if (fd != ACTIVE_FD || active == NULL) {
-		errno = EPIPE;
-		return -1;
-	}
-	if (buf_append(&active->out, data, len) != WIRE_OK)
-		fatal("out of memory for a response");
-	return (int)len;
+	(void)fd;
+	(void)data;
+	(void)len;
+	errno = EPIPE;
+	return -1;
 }
 
 /* After a failure FCGX_Accept_r would accept the next connection. */
@@ -105,10 +107,14 @@ accept_head(struct conn *c)
 		free(f);
 		return NULL;
 	}
+	/* 8 KiB each, and none is wanted. */
+	FCGX_FreeStream(&f->request.in);
+	FCGX_FreeStream(&f->request.out);
+	FCGX_FreeStream(&f->request.err);
 	return f;
 }
 
-/* One request without params, through every function that is ours. */
+/* One request without params. */
 static bool
 is_ours(void)
 {
@@ -117,18 +123,12 @@ is_ours(void)
 	    "\1\4\0\1\0\0\0\0";				/* PARAMS */
 	struct conn c = { .scanned = sizeof(request) - 1 };
 	buf_init(&c.in, sizeof(request));
-	buf_init(&c.out, sizeof(request) * 4);
 	if (buf_append(&c.in, request, c.scanned) != WIRE_OK)
 		fatal("out of memory");
 	struct fastcgi *f = accept_head(&c);
-	bool ours = false;
-	if (f != NULL) {
-		fastcgi_finish(f, &c);
-		ours = buf_len(&c.in) == 0 && buf_len(&c.out) > 0;
-		fastcgi_free(f);
-	}
+	bool ours = f != NULL && buf_len(&c.in) == 0;
+	fastcgi_free(f);
 	buf_clear(&c.in);
-	buf_clear(&c.out);
 	return ours;
 }
 
@@ -151,56 +151,6 @@ char *const *
 fastcgi_params(const struct fastcgi *f)
 {
 	return f->request.envp;
-}
-
-bool
-fastcgi_read(struct fastcgi *f, struct conn *c, void *into, size_t len)
-{
-	assert(len <= INT_MAX && f->request.in != NULL);
-	active = c;
-	int n = FCGX_GetStr(into, (int)len, f->request.in);
-	active = NULL;
-	return n == (int)len;
-}
-
-void
-fastcgi_content_ended(struct fastcgi *f)
-{
-	FCGX_FreeStream(&f->request.in);
-}
-
-void
-fastcgi_write(struct fastcgi *f, struct conn *c, const void *data, size_t len)
-{
-	const char *at = data;
-	active = c;
-	while (len > 0) {
-		int n = len > INT_MAX ? INT_MAX : (int)len;
-		FCGX_PutStr(at, n, f->request.out);
-		at += n;
-		len -= (size_t)n;
-	}
-	active = NULL;
-}
-
-void
-fastcgi_flush(struct fastcgi *f, struct conn *c)
-{
-	active = c;
-	FCGX_FFlush(f->request.out);
-	active = NULL;
-}
-
-/* Not FCGX_Finish_r: that wants the reader, which may be freed already, and
- * sees to the connection.  The error stream goes first: the one closed last
- * writes FCGI_END_REQUEST, and an unused error stream then writes nothing. */
-void
-fastcgi_finish(struct fastcgi *f, struct conn *c)
-{
-	active = c;
-	FCGX_FClose(f->request.err);
-	FCGX_FClose(f->request.out);
-	active = NULL;
 }
 
 void

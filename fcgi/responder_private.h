@@ -52,18 +52,21 @@ struct conn {
 	ev_tstamp first_sent;		/* of this response; 0: nothing yet */
 
 	/*
-	 * FastCGI: `in` begins with `scanned` bytes of complete records that
-	 * libfcgi may read; then comes what is not complete or not of this
-	 * request.  CGI: `in` is content.
+	 * FastCGI: `in` begins with `scanned` bytes of complete records: first
+	 * the head, which libfcgi reads, then content.  Then comes what is not
+	 * complete or not of this request.  CGI: `in` is content.
 	 */
 	struct buf in;
 	size_t scanned;
 	struct record_scan scan;
+	bool has_head;			/* libfcgi has read it */
+	struct record_reader reader;
 	size_t content;			/* content bytes not taken yet */
 	bool content_ended;		/* no more will come */
 	bool is_delayed;		/* the response, by the timer */
 	size_t lingered;		/* bytes since it has time anew */
 	struct buf out;
+	struct record_writer writer;
 };
 
 struct call {
@@ -74,7 +77,6 @@ struct call {
 	void *data;
 	char *const *params;
 	struct fastcgi *fastcgi;	/* NULL: CGI */
-	size_t buffered;		/* about what libfcgi holds back */
 	bool is_above;			/* the low water, once over it */
 };
 
@@ -153,19 +155,6 @@ void fastcgi_start(void);
 struct fastcgi *fastcgi_accept(struct conn *c);
 char *const *fastcgi_params(const struct fastcgi *f);
 
-/* Takes exactly len bytes of content, of which there must be as many.  false:
- * libfcgi reads the records in another way than record.c. */
-bool fastcgi_read(struct fastcgi *f, struct conn *c, void *into, size_t len)
-    WIRE_MUSTCHECK;
-
-/* No content is left: gives up the memory for reading it. */
-void fastcgi_content_ended(struct fastcgi *f);
-
-/* Adds to the response; the records show up in c->out. */
-void fastcgi_write(struct fastcgi *f, struct conn *c, const void *data,
-    size_t len);
-void fastcgi_flush(struct fastcgi *f, struct conn *c);
-void fastcgi_finish(struct fastcgi *f, struct conn *c);
 void fastcgi_free(struct fastcgi *f);
 
 /* responder_listen.c: may the peer of this connection call us?  It may unless

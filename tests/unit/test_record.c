@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "fcgi/record.h"
 
@@ -188,4 +189,93 @@ Test(record, bounds_the_params_of_a_request)
 	}
 	cr_assert_eq(result, WIRE_TOO_LARGE);
 	cr_assert_eq(total, 240000);
+}
+
+/* --- content --- */
+
+Test(record, reads_content_across_records_in_pieces_of_any_size)
+{
+	static const char records[] = "\1\5\0\1\0\3\5\0" "abcXXXXX"
+	    "\1\5\0\1\0\1\0\0" "d" "\1\5\0\1\0\4\1\0" "efghX";
+	const char *wanted = "abcdefgh";
+
+	for (size_t step = 1; step <= strlen(wanted); step++) {
+		struct record_reader reader = { 0 };
+		char got[16] = "";
+		struct buf in;
+		size_t taken = 0;
+
+		buf_init(&in, 1000);
+		cr_assert_eq(buf_append(&in, records, sizeof(records) - 1),
+		    WIRE_OK);
+		for (size_t at = 0; at < strlen(wanted); at += step) {
+			size_t left = strlen(wanted) - at;
+
+			taken += record_read(&reader, &in, got + at,
+			    left < step ? left : step);
+		}
+		cr_assert_str_eq(got, wanted, "step %zu", step);
+		/* The padding of the last one is not content. */
+		cr_assert_eq(taken, sizeof(records) - 1 - 1);
+		cr_assert_eq(buf_len(&in), 1);
+		buf_clear(&in);
+	}
+}
+
+static void
+expect_records(struct buf *out, const char *wanted, size_t len)
+{
+	cr_assert_eq(buf_len(out), len);
+	cr_assert_eq(memcmp(buf_data(out), wanted, len), 0);
+	buf_drain(out, len);
+}
+
+Test(record, writes_what_comes_together_as_one_record)
+{
+	static const char together[] = "\1\6\1\2\0\5\0\0" "hello";
+	static const char after[] = "\1\6\1\2\0\1\0\0" "!";
+	static const char end[] = "\1\6\1\2\0\0\0\0" "\1\3\1\2\0\10\0\0"
+	    "\0\0\0\0\0\0\0\0";
+	struct record_writer writer = { 0 };
+	struct buf out;
+
+	buf_init(&out, 1000);
+	cr_assert_eq(record_write(&writer, &out, 0x102, "hel", 3), WIRE_OK);
+	cr_assert_eq(record_write(&writer, &out, 0x102, "lo", 2), WIRE_OK);
+	record_seal(&writer);
+	expect_records(&out, together, sizeof(together) - 1);
+	cr_assert_eq(record_write(&writer, &out, 0x102, "!", 1), WIRE_OK);
+	record_seal(&writer);
+	expect_records(&out, after, sizeof(after) - 1);
+	cr_assert_eq(record_write_end(&writer, &out, 0x102), WIRE_OK);
+	expect_records(&out, end, sizeof(end) - 1);
+	buf_clear(&out);
+}
+
+Test(record, splits_what_is_longer_than_a_record)
+{
+	static const size_t sizes[] = { 65534, 65535, 65536, 131070, 200000 };
+	static char content[200000];
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		struct record_writer writer = { 0 };
+		size_t count = (1 + sizes[i] + 65534) / 65535;
+		struct buf out;
+
+		buf_init(&out, 400000);
+		cr_assert_eq(record_write(&writer, &out, 1, "x", 1), WIRE_OK);
+		cr_assert_eq(record_write(&writer, &out, 1, content,
+		    sizes[i]), WIRE_OK);
+		cr_assert_eq(buf_len(&out), count * 8 + 1 + sizes[i]);
+		for (size_t left = 1 + sizes[i]; left > 0;) {
+			const unsigned char *header =
+			    (const unsigned char *)buf_data(&out);
+			size_t n = left < 65535 ? left : 65535;
+
+			cr_assert_eq((size_t)header[4] << 8 | header[5], n);
+			buf_drain(&out, 8 + n);
+			left -= n;
+		}
+		buf_clear(&out);
+	}
 }
