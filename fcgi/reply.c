@@ -62,7 +62,5 @@ reply_text(struct call *call, int status, const char *message,
 bool
 reply_break_needs_close(const struct call *call)
 {
-	const char *software = call_param(call, "SERVER_SOFTWARE");
-
-	return software != NULL && strncmp(software, "Apache", 6) == 0;
+	return call_is_from_apache(call);
 }

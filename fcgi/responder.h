@@ -86,6 +86,10 @@ void responder_free(struct responder *r);
 /* The value of a param, or NULL.  Lives until the call ends. */
 const char *call_param(const struct call *call, const char *name);
 
+/* Is Apache the web server?  Which other one it is is not known: lighttpd need
+ * not name itself. */
+bool call_is_from_apache(const struct call *call);
+
 /* The params as "NAME=value" strings, NULL at the end; borrowed. */
 char *const *call_params(const struct call *call);
 

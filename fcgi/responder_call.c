@@ -18,6 +18,13 @@ call_param(const struct call *call, const char *name)
 	return NULL;
 }
 
+bool
+call_is_from_apache(const struct call *call)
+{
+	const char *software = call_param(call, "SERVER_SOFTWARE");
+	return software != NULL && strncmp(software, "Apache", 6) == 0;
+}
+
 char *const *
 call_params(const struct call *call)
 {

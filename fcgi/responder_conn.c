@@ -20,6 +20,9 @@ enum { IN_MAX = 2 * RECORD_PARAMS_MAX + READ_MAX };
 /* Bytes in the time of lingering, both ways together. */
 enum { LINGER_LEAST = 4096 };
 
+/* Sent and not yet read by the web server. */
+enum { UNREAD_MAX = 64 * 1024 };
+
 #define CUT_AFTER 0.12		/* lighttpd: 100 ms, see call_abort */
 
 void
@@ -359,6 +362,20 @@ conn_free(struct conn *c)
 	free(c);
 }
 
+/* lighttpd reads all there is, and writes to a temporary file what makes its
+ * queue for the client longer than 128 KiB; it stops reading at 64 KiB.  So it
+ * must never find more than another 64 KiB; Linux doubles the value.  Where
+ * the socket is not local this does no good, and no harm. */
+static void
+limit_unread(struct conn *c)
+{
+	static const int len = UNREAD_MAX / 2;
+	c->is_limited = true;
+	if (c->call == NULL || !call_is_from_apache(c->call))
+		setsockopt(c->out_fd, SOL_SOCKET, SO_SNDBUF, &len,
+		    sizeof(len));
+}
+
 /* false: the peer is gone. */
 static bool
 conn_send(struct conn *c)
@@ -367,6 +384,8 @@ conn_send(struct conn *c)
 	size_t len = buf_len(&c->out);
 	if (len == 0)
 		return true;
+	if (len > UNREAD_MAX / 2 && !c->is_limited)
+		limit_unread(c);
 	record_seal(&c->writer);
 	ssize_t n = c->is_cgi ? write(c->out_fd, buf_data(&c->out), len) :
 	    send(c->out_fd, buf_data(&c->out), len, MSG_NOSIGNAL);

@@ -41,6 +41,7 @@ struct conn {
 	enum conn_state state;
 	bool is_dirty;			/* flush at the end of the turn */
 	bool is_cgi;
+	bool is_limited;		/* in what the peer finds to read */
 	bool is_counted;		/* in responder->calls */
 	bool is_unclaimed;		/* accepted when stopping */
 	int fd;				/* read; written too, unless CGI */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -673,8 +674,11 @@ Test(responder, lets_a_call_end_inside_every_callback)
 		app.on_drained = ends[i];
 		fd = web_connect();
 		WEB_SEND(fd, HEAD_ONCE STDIN_3 STDIN_END);
-		RUN_UNTIL(app.drains == 1 &&
-		    responder_connections(responder) == 0);
+		struct reply reply = { 0 };
+		RUN_UNTIL((web_receive_some(fd, &reply, 65536),
+		    app.drains == 1 &&
+		    responder_connections(responder) == 0));
+		reply_clear(&reply);
 		close(fd);
 		cr_assert_eq(app.gones, 0);
 	}
@@ -1163,4 +1167,44 @@ Test(responder_cgi, writes_a_large_response_to_a_slow_reader)
 		got += n;
 	cr_assert_eq(got, 1000000 + sizeof(ANSWER) - 1);
 	cgi_end(&run);
+}
+
+/* --- large responses --- */
+
+static size_t
+most_unread(const char *software)
+{
+	char head[200] = BEGIN_KEPT;
+	size_t at = 16, most = 0;
+	struct reply reply = { 0 };
+	int unread = 0;
+	int fd = web_connect();
+
+	memcpy(head + at, "\1\4\0\1\0\27\0\0\17\6SERVER_SOFTWARE", 25);
+	memcpy(head + at + 25, software, 6);
+	memcpy(head + at + 31, PARAMS_END STDIN_END, 16);
+	memset(&app, 0, sizeof(app));
+	app.on_request = WRITE_MUCH;
+	app.much = 400000;
+	app.on_drained = FINISH;
+	web_send(fd, head, at + 31 + 16);
+	while (!reply.ended) {
+		RUN_UNTIL(ioctl(fd, FIONREAD, &unread) == 0 && unread > 0);
+		/* All that it will send by itself. */
+		run_for(0.01);
+		cr_assert_eq(ioctl(fd, FIONREAD, &unread), 0);
+		if ((size_t)unread > most)
+			most = (size_t)unread;
+		web_receive_some(fd, &reply, 65536);
+	}
+	cr_assert_eq(reply.content_len, 400000 + sizeof(ANSWER) - 1);
+	reply_clear(&reply);
+	close(fd);
+	return most;
+}
+
+Test(responder, gives_a_web_server_no_more_to_read_at_once_than_it_keeps)
+{
+	cr_assert_leq(most_unread("httpd1"), 65536);
+	cr_assert_gt(most_unread("Apache"), 65536);
 }
