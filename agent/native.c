@@ -80,6 +80,9 @@ carry_delay(const struct native *n)
 		return 0.;
 	if (n->carrying >= CARRYING_MAX || native_pace_room(&n->pace) == 0)
 		return 1.;
+	/* Waiting would not bring more into it. */
+	if (native_has_full_call(n))
+		return 0.;
 	distance = pace_s * (double)(1 << (n->carrying - 1));
 	return since >= distance || since < 0. ? 0. : distance - since;
 }
@@ -283,6 +286,7 @@ native_new(struct agent *agent, struct backend *const *backends, size_t count,
 	n->arg = arg;
 	n->park_ms = PARK_MS;
 	n->lease_ms = LEASE_MS;
+	n->call_full = NATIVE_CALL_FULL;
 	link_init(&n->link, "the proxy", 50);
 	TAILQ_INIT(&n->calls);
 	TAILQ_INIT(&n->waiting);

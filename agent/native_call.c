@@ -166,6 +166,15 @@ native_call_send(struct native_call *call, bool park)
 	fields_clear(&fields);
 }
 
+/* How long it may get, when there is this much room on the line. */
+static size_t
+full_with(const struct native *n, const struct native_call *call, size_t room)
+{
+	size_t full = buf_len(&call->body) + room;
+
+	return full < n->call_full ? full : n->call_full;
+}
+
 void
 native_call_open(struct native *n, bool park)
 {
@@ -187,7 +196,7 @@ native_call_open(struct native *n, bool park)
 	}
 	put_hello(n, call);
 	if (n->state == NATIVE_ON)
-		native_fill_call(n, call, buf_len(&call->body) + room);
+		native_fill_call(n, call, full_with(n, call, room));
 	n->must_call = false;
 	native_call_send(call, park);
 }
@@ -301,6 +310,15 @@ is_answer(struct span frames)
 }
 
 static void
+set_call_size(struct native *n, size_t size)
+{
+	n->call_full = NATIVE_CALL_FULL;
+	if (size > 0 && size < n->call_full)
+		n->call_full = size > NATIVE_CALL_FULL_MIN ? size :
+		    NATIVE_CALL_FULL_MIN;
+}
+
+static void
 take_answer(struct native *n, struct span frames)
 {
 	struct frame frame;
@@ -310,6 +328,7 @@ take_answer(struct native *n, struct span frames)
 		case FRAME_WELCOME:
 			n->park_ms = frame.park_ms;
 			n->lease_ms = frame.lease_ms;
+			set_call_size(n, frame.call_size);
 			break;
 		case FRAME_REFUSED:
 			say_refused(n, &frame);

@@ -25,9 +25,11 @@ enum {
 	NATIVE_REQUEST_WINDOW = 512 * 1024,
 	/* Content kept of a response until the proxy has confirmed it. */
 	NATIVE_RESPONSE_KEPT = 1024 * 1024,
-	/* A call is full with this much; one that is to be parked earlier:
-	 * how long its content took can't be seen. */
+	/* A call is full with this much, unless WELCOME says less (and then
+	 * with this much at least); one that is to be parked earlier: how long
+	 * its content took can't be seen. */
 	NATIVE_CALL_FULL = 1024 * 1024,
+	NATIVE_CALL_FULL_MIN = 16 * 1024,
 	NATIVE_PARKED_FULL = 64 * 1024,
 };
 
@@ -122,6 +124,7 @@ struct native {
 	size_t hello_len;
 	bool *is_refused;		/* by backend: has been said */
 	unsigned park_ms, lease_ms;
+	size_t call_full;
 
 	TAILQ_HEAD(, native_call) calls;
 	TAILQ_HEAD(, native_call) waiting;	/* to be sent again */
@@ -239,6 +242,9 @@ void native_fill_call(struct native *n, struct native_call *call,
 /* Is a call under way, or to be sent again, that may hold response content
  * which the proxy misses? */
 bool native_is_on_its_way(const struct native_exchange *nx);
+
+/* Is there content for a whole call? */
+bool native_has_full_call(const struct native *n);
 
 /* The call was answered: what ended in it is over. */
 void native_call_confirmed(struct native_call *call);

@@ -5,6 +5,9 @@
 #include "agent/native_private.h"
 #include "common/log.h"
 
+/* Less content is not worth a frame of its own, when there is more. */
+enum { CONTENT_MIN = 1024 };
+
 static void
 append(struct native_call *call, const struct frame *frame)
 {
@@ -29,15 +32,29 @@ append_window(struct native_exchange *nx, struct native_call *call)
 	native_exchange_accepted(nx);
 }
 
+/* How much content of it fits into the call; always some. */
+static size_t
+room_for_content(const struct native_exchange *nx,
+    const struct native_call *call, size_t full)
+{
+	size_t most = native_pace_frame(&nx->native->pace);
+	size_t len = buf_len(&call->body) + FRAME_DATA_OVERHEAD +
+	    (nx->head_sent ? 0 : buf_len(&nx->x.head));
+	size_t room = len + CONTENT_MIN < full ? full - len : CONTENT_MIN;
+
+	return room < most ? room : most;
+}
+
 /* The head, with what content there is; or the next content. */
 static void
-append_response(struct native_exchange *nx, struct native_call *call)
+append_response(struct native_exchange *nx, struct native_call *call,
+    size_t full)
 {
 	struct frame frame = { .type = nx->head_sent ? FRAME_DATA : FRAME_HEAD,
 		.id = nx->id };
 	bool end = false;
 
-	if (!stream_out_next(&nx->out, native_pace_frame(&nx->native->pace),
+	if (!stream_out_next(&nx->out, room_for_content(nx, call, full),
 	    &frame.offset, &frame.content, &end) && nx->head_sent)
 		return;
 	if (end)
@@ -70,7 +87,8 @@ append_reset(struct native_exchange *nx, struct native_call *call)
 
 /* One frame of content at most, so that exchanges take turns. */
 static void
-append_exchange(struct native_exchange *nx, struct native_call *call)
+append_exchange(struct native_exchange *nx, struct native_call *call,
+    size_t full)
 {
 	struct frame probe = { .type = FRAME_DATA, .id = nx->id,
 		.offset = nx->out.next };
@@ -81,7 +99,7 @@ append_exchange(struct native_exchange *nx, struct native_call *call)
 		append(call, &probe);
 	nx->needs_probe = false;
 	if (nx->has_head && !nx->is_held)
-		append_response(nx, call);
+		append_response(nx, call, full);
 	if (nx->reset != 0 && !native_exchange_has_content(nx))
 		append_reset(nx, call);
 }
@@ -95,6 +113,27 @@ append_accept(struct native_exchange *nx, struct native_call *call)
 	native_exchange_accepted(nx);
 }
 
+/* Is there no more room for content? */
+static bool
+is_full(const struct native_call *call, size_t full)
+{
+	return buf_len(&call->body) + FRAME_DATA_OVERHEAD + CONTENT_MIN > full;
+}
+
+bool
+native_has_full_call(const struct native *n)
+{
+	const struct native_exchange *nx;
+	size_t len = 0;
+
+	TAILQ_FOREACH(nx, &n->queue, queue) {
+		len += FRAME_DATA_OVERHEAD + stream_out_ready(&nx->out);
+		if (len >= n->call_full)
+			return true;
+	}
+	return false;
+}
+
 void
 native_fill_call(struct native *n, struct native_call *call, size_t full)
 {
@@ -105,15 +144,13 @@ native_fill_call(struct native *n, struct native_call *call, size_t full)
 		buf_drain(&n->loose, buf_len(&n->loose));
 		call->has_frames = true;
 	}
-	while ((nx = TAILQ_FIRST(&n->queue)) != NULL &&
-	    buf_len(&call->body) < full) {
+	while ((nx = TAILQ_FIRST(&n->queue)) != NULL && !is_full(call, full)) {
 		TAILQ_REMOVE(&n->queue, nx, queue);
 		nx->is_queued = false;
-		append_exchange(nx, call);
+		append_exchange(nx, call, full);
 		native_exchange_enqueue(nx);
 	}
-	while ((nx = TAILQ_FIRST(&n->accepts)) != NULL &&
-	    buf_len(&call->body) < NATIVE_CALL_FULL)
+	while ((nx = TAILQ_FIRST(&n->accepts)) != NULL && !is_full(call, full))
 		append_accept(nx, call);
 	n->is_pressed = n->is_pressed && !TAILQ_EMPTY(&n->accepts);
 	if (TAILQ_EMPTY(&n->accepts))

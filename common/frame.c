@@ -13,7 +13,7 @@
 
 enum {
 	WINDOW_LEN = EXCHANGE_ID_LEN + 8 + 8,
-	WELCOME_LEN = 12,
+	WELCOME_LEN = 16,
 	U8_MAX = 0xff,
 	U16_MAX = 0xffff,
 };
@@ -207,6 +207,9 @@ decode_payload(struct reader *r, struct frame *frame)
 		read_bytes(r, 3);
 		frame->park_ms = read_u32(r);
 		frame->lease_ms = read_u32(r);
+		/* Not said at first. */
+		if (r->left >= 4)
+			frame->call_size = read_u32(r);
 		break;
 	case FRAME_REFUSED:
 		frame->code = read_u16(r);
@@ -465,7 +468,8 @@ put_payload(unsigned char *p, const struct frame *frame)
 		p = put_u8(p, 0);
 		p = put_u16(p, 0);
 		p = put_u32(p, frame->park_ms);
-		put_u32(p, frame->lease_ms);
+		p = put_u32(p, frame->lease_ms);
+		put_u32(p, frame->call_size);
 		break;
 	case FRAME_REFUSED:
 		p = put_u16(p, frame->code);

@@ -15,6 +15,7 @@ enum {
 	FRAME_HEADER_LEN = 8,
 	FRAME_HEAD_MAX = 128 * 1024,	/* HTTP head inside OPEN and HEAD */
 	FRAME_DATA_MAX = 64 * 1024,	/* content bytes in one frame */
+	FRAME_DATA_OVERHEAD = 40,	/* what DATA takes beside its content */
 	FRAME_PAYLOAD_MAX = 256 * 1024,
 	FRAME_BACKENDS_MAX = 256,	/* in one HELLO */
 	FRAME_CALL_MAX = 4 * 1024 * 1024, /* content of one call or answer */
@@ -102,6 +103,8 @@ struct frame {
 	unsigned park_ms;	/* WELCOME: how long a call is held at most */
 	unsigned lease_ms;	/* WELCOME: call at least this often while
 				 * exchanges are in flight */
+	uint32_t call_size;	/* WELCOME: the content of a call that suits
+				 * the web server; 0: any */
 };
 
 /* Takes one frame from the front of *in.  WIRE_DONE, WIRE_MORE (not all there

@@ -58,20 +58,25 @@ stream_out_end(struct stream_out *s)
 	s->ended = true;
 }
 
+size_t
+stream_out_ready(const struct stream_out *s)
+{
+	uint64_t waiting = out_stop(s) - s->next;
+	uint64_t allowed = s->limit > s->next ? s->limit - s->next : 0;
+
+	return (size_t)(waiting < allowed ? waiting : allowed);
+}
+
 bool
 stream_out_next(struct stream_out *s, size_t max, uint64_t *offset,
     struct span *content, bool *end)
 {
-	uint64_t waiting = out_stop(s) - s->next;
-	uint64_t allowed = s->limit > s->next ? s->limit - s->next : 0;
-	size_t len = max;
+	size_t len = stream_out_ready(s);
 	bool is_last;
 
-	if (len > waiting)
-		len = (size_t)waiting;
-	if (len > allowed)
-		len = (size_t)allowed;
-	is_last = s->ended && len == waiting;
+	if (len > max)
+		len = max;
+	is_last = s->ended && s->next + len == out_stop(s);
 	/* The end needs no window of its own. */
 	if (len == 0 && (!is_last || s->end_sent))
 		return false;

@@ -43,6 +43,9 @@ void stream_out_end(struct stream_out *s);
 bool stream_out_next(struct stream_out *s, size_t max, uint64_t *offset,
     struct span *content, bool *end);
 
+/* How much content stream_out_next has to give now. */
+size_t stream_out_ready(const struct stream_out *s);
+
 /* A WINDOW came: forget what is confirmed, move the limit (never back), and
  * with resend go back to `received`.  One that a later WINDOW has overtaken
  * (it confirms less) only moves the limit.  WIRE_MALFORMED when it confirms

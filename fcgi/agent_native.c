@@ -79,6 +79,14 @@ refuse(struct native_call *c, int status, const char *why)
 	settle(c);
 }
 
+/* Apache passes content of any size on from memory.  lighttpd writes what is
+ * longer than 64 KiB to a temporary file, a new one for every 16 KiB of it. */
+static uint32_t
+best_call_size(const struct call *call)
+{
+	return call_is_from_apache(call) ? 0 : 64 * 1024;
+}
+
 static void
 answer(struct native_call *c)
 {
@@ -86,7 +94,8 @@ answer(struct native_call *c)
 	struct frame welcome = { .type = FRAME_WELCOME,
 	    .version = FRAME_VERSION,
 	    .park_ms = (unsigned)settings->poll_timeout_ms,
-	    .lease_ms = (unsigned)(settings->lease_ms * 4 / 10) };
+	    .lease_ms = (unsigned)(settings->lease_ms * 4 / 10),
+	    .call_size = best_call_size(c->call) };
 	struct call *call = c->call;
 	struct buf head, out;
 

@@ -104,8 +104,9 @@ static const struct vector {
 	    .hex = "00000024 01 01 0000 01 00 1234 " INSTANCE_HEX
 	    " 01020304 0002 01 61 02 6263 04 61672f31" },
 	{ .plain = { .type = FRAME_WELCOME, .version = 1, .park_ms = 30000,
-	    .lease_ms = 10000 },
-	    .hex = "0000000c 02 00 0000 01 000000 00007530 00002710" },
+	    .lease_ms = 10000, .call_size = 65536 },
+	    .hex = "00000010 02 00 0000 01 000000 00007530 00002710"
+	    " 00010000" },
 	{ .plain = { .type = FRAME_REFUSED, .code = 403,
 	    .backend = { "be", 2 }, .text = { "no", 2 } },
 	    .hex = "00000007 03 00 0000 0193 02 6265 6e6f" },
@@ -172,6 +173,7 @@ assert_same(const struct frame *a, const struct frame *b)
 	cr_assert(span_is(a->backends, b->backends));
 	cr_assert_eq(a->park_ms, b->park_ms);
 	cr_assert_eq(a->lease_ms, b->lease_ms);
+	cr_assert_eq(a->call_size, b->call_size);
 }
 
 Test(frame, encodes_each_type_to_the_bytes_of_the_protocol)
