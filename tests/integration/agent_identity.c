@@ -152,6 +152,45 @@ a_lost_backend_ends_parked_calls(struct stack *s)
 TEST_EACH_WEB(agent_identity, a_lost_backend_ends_parked_calls,
     .agents = STACK_NO_AGENT, .worker_options = { "--poll-timeout=30s" })
 
+/* What is under way is broken off, for the client to see. */
+static void
+a_removed_token_breaks_off_a_response(struct stack *s)
+{
+	static const char begin[] = "HTTP/1.1 200 OK\r\n"
+	    "Content-Length: 100\r\n\r\nhalf of it";
+	char *token = admin(s, "token", "add", "--role=agent",
+	    "--user=agent-one");
+	struct classic agent = classic_new(s);
+	struct native probe = native_new(s, 7);
+	struct client *client, *post;
+	char id[CLASSIC_ID_LEN];
+	struct response r;
+
+	probe.token = token;
+	wait_for(native_call(&probe, false) == 200, PATIENCE_MS,
+	    "the token is not seen");
+	client = stack_send(s, "GET", "/x", "");
+	agent.token = token;
+	classic_take(&agent, id);
+	r = classic_fetch(&agent, id);
+	check(r.status == 200, "fetch: %d", r.status);
+	response_clear(&r);
+	post = client_new(s->port);
+	classic_send_head(post, &agent, "POST", "response", id);
+	client_printf(post, "Content-Length: 1000\r\n\r\n%s", begin);
+	response_read_head(client, "GET", &r, PATIENCE_MS);
+	check(r.status == 200, "%d", r.status);
+	admin(s, "token", "remove", harness_name("%.12s", token + 3));
+	wait_for(response_read_piece(client, &r, 100).len == 0 && r.ended,
+	    PATIENCE_MS, "it goes on");
+	check(!r.whole, "it seems to be whole");
+	response_clear(&r);
+	client_free(client);
+	client_free(post);
+}
+TEST_EACH_WEB(agent_identity, a_removed_token_breaks_off_a_response,
+    .agents = STACK_NO_AGENT)
+
 /* One identity can't take all there is; others are not touched. */
 static void
 open_calls_of_an_identity_are_bounded(struct stack *s)
