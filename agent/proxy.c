@@ -36,6 +36,7 @@ make_peer(struct transfer_engine *engine, const struct settings *s,
 		.client_cert = s->client_cert,
 		.client_key = s->client_key,
 		.connect_timeout_ms = s->connect_timeout_ms,
+		.dead_link_ms = s->dead_link_timeout_ms,
 	};
 	struct transfer_peer *peer;
 	size_t len = strlen(s->proxy);

@@ -92,6 +92,11 @@ static const struct option options[] = {
 	    .offset = AT(connect_timeout_ms), .fallback = "10s", .min = 10,
 	    .max = 600000, .value_name = "TIME",
 	    .help = "To make a connection, to the proxy or a backend." },
+	{ .name = "dead-link-timeout", .type = OPTION_DURATION_MS,
+	    .offset = AT(dead_link_timeout_ms), .fallback = "15s",
+	    .min = 1000, .max = 600000, .value_name = "TIME",
+	    .help = "A connection to the proxy whose other end acknowledges "
+	    "nothing for this long is given up: the line was cut." },
 	{ .name = "max-in-flight", .type = OPTION_INTEGER,
 	    .offset = AT(max_in_flight), .fallback = "256", .min = 1,
 	    .max = 60000, .value_name = "N",

@@ -29,6 +29,7 @@ struct settings {
 	bool force_http2;
 	long request_forwarding_timeout_ms;
 	long connect_timeout_ms;
+	long dead_link_timeout_ms;
 	long max_in_flight;
 
 	char *health_check_path;

@@ -53,6 +53,8 @@ struct transfer_peer_settings {
 	bool use_environment_proxy;	/* http_proxy, no_proxy and the like */
 	const char *ca_file, *client_cert, *client_key;	/* or NULL */
 	long connect_timeout_ms;
+	long dead_link_ms;		/* without a sign of the peer's system
+					 * a connection is over; 0: later */
 };
 
 /* NULL when libcurl refuses a setting. */

@@ -27,12 +27,23 @@ enum {
 static int
 on_socket_made(void *arg, curl_socket_t fd, curlsocktype purpose)
 {
-	int probes = KEEPALIVE_PROBES;
+	const struct transfer_peer *peer = arg;
+	long dead_ms = peer->settings.dead_link_ms;
+	int probes = KEEPALIVE_PROBES, ms = (int)dead_ms;
+	int idle = dead_ms < 3000 ? 1 : (int)(dead_ms / 3000);
+	int interval = dead_ms < 6000 ? 1 : (int)(dead_ms / 6000);
 
-	(void)arg;
 	(void)purpose;
-	/* Fails harmlessly on a unix socket. */
+	/* All of it fails harmlessly on a unix socket. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+	if (dead_ms == 0)
+		return CURL_SOCKOPT_OK;
+	/* What was sent is not acknowledged, or nothing was sent: a line that
+	 * was cut shows in either case. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval,
+	    sizeof(interval));
 	return CURL_SOCKOPT_OK;
 }
 
@@ -85,7 +96,8 @@ set_up(CURL *easy, const struct transfer_peer *peer)
 	    SET(CURLOPT_TCP_KEEPALIVE, 1L) &&
 	    SET(CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_IDLE_S) &&
 	    SET(CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_INTERVAL_S) &&
-	    SET(CURLOPT_SOCKOPTFUNCTION, on_socket_made);
+	    SET(CURLOPT_SOCKOPTFUNCTION, on_socket_made) &&
+	    SET(CURLOPT_SOCKOPTDATA, (void *)(uintptr_t)peer);
 #undef SET
 }
 

@@ -20,6 +20,13 @@ fault_size(unsigned in_short, unsigned in_long)
 	return form != NULL && strcmp(form, "long") == 0 ? in_long : in_short;
 }
 
+void
+fault_stop(struct stack *s)
+{
+	s->web_process->may_fail = true;
+	stack_stop(s);
+}
+
 /* Tests run side by side: a row is one write. */
 void
 fault_row(const struct stack *s, const char *fault, const char *load_text,
@@ -85,7 +92,7 @@ judge(char *verdict, const struct load *l, const struct load_sum *sum,
 	forbid(verdict, false, sum->other_status, "other status");
 	forbid(verdict, p->may_502_posts, sum->status_502, "502");
 	forbid(verdict, false, failed_gets(l), "502 to a GET");
-	forbid(verdict, false, sum->denied, "502 without execution");
+	forbid(verdict, p->may_deny, sum->denied, "502 without execution");
 	forbid(verdict, p->may_503, sum->status_503, "503");
 	forbid(verdict, p->may_504, sum->status_504, "504");
 	forbid(verdict, p->may_break_off, sum->broken_off, "broken off");

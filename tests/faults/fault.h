@@ -18,6 +18,8 @@ unsigned fault_size(unsigned in_short, unsigned in_long);
  * be, any other status. */
 struct fault_promise {
 	bool may_502_posts;	/* that were begun */
+	bool may_deny;		/* ... as far as anybody can know: 502 without
+				 * having been done */
 	bool may_503;
 	bool may_504;
 	bool may_break_off;
@@ -38,6 +40,10 @@ void fault_row(const struct stack *s, const char *fault,
     const char *load_text, const struct load_sum *sum, long recovery_ms,
     const char *verdict);
 
+/* stack_stop, and the web server may end as it likes: lighttpd fails when it
+ * has to cut something off. */
+void fault_stop(struct stack *s);
+
 #define FAULT_EACH_WEB(suite, test, ...) \
 	FAULT_TEST(suite, test, WEB_LIGHTTPD, lighttpd, __VA_ARGS__) \
 	FAULT_TEST(suite, test, WEB_APACHE, apache, __VA_ARGS__)
@@ -50,7 +56,7 @@ void fault_row(const struct stack *s, const char *fault,
 		s.protocol = "native"; \
 		stack_start(&s); \
 		test(&s); \
-		stack_stop(&s); \
+		fault_stop(&s); \
 	}
 
 #endif

@@ -106,6 +106,8 @@ harness_start(void)
 	const char *tmp = getenv("TMPDIR");
 	int ends[2];
 
+	if (dir[0] != '\0')
+		return;
 	snprintf(dir, sizeof(dir), "%s/inverting-proxy-test-XXXXXX",
 	    tmp == NULL ? "/tmp" : tmp);
 	if (mkdtemp(dir) == NULL || chmod(dir, 0755) == -1 ||

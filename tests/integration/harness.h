@@ -24,7 +24,7 @@ enum {
 	PATH_LEN = 512,
 };
 
-/* Makes the directory and the guardian; once, before anything else. */
+/* Makes the directory and the guardian; before anything else. */
 void harness_start(void);
 
 /* Stops what still runs, newest first, checks that nothing crashed and no

@@ -202,9 +202,14 @@ stack_start_agent(struct stack *s, int n)
 
 	if (p == NULL) {
 		p = s->agent[n] = process_new(names[n]);
+		if (s->agents_netns != 0) {
+			process_arg(p, "nsenter");
+			process_arg(p, "--net=/proc/%d/ns/net",
+			    (int)s->agents_netns);
+		}
 		process_arg(p, "%s", harness_program("inverting-proxy-agent"));
-		process_arg(p, "--proxy=http://127.0.0.1:%d" AGENT_MOUNT,
-		    s->port);
+		process_arg(p, "--proxy=http://%s:%d" AGENT_MOUNT,
+		    s->agents_netns != 0 ? s->address : "127.0.0.1", s->port);
 		process_arg(p, "--backend=b1");
 		process_arg(p, "--host=127.0.0.1:%d",
 		    backend_port(s->backend));
@@ -226,6 +231,9 @@ write_lighttpd_config(const struct stack *s, const char *path)
 	check(f != NULL, "%s: %s", path, strerror(errno));
 	fprintf(f, "var.inverting_proxy_socket = \"%s\"\n", s->worker_socket);
 	fprintf(f, "server.bind = \"127.0.0.1\"\nserver.port = %d\n", s->port);
+	if (s->address != NULL)
+		fprintf(f, "$SERVER[\"socket\"] == \"%s:%d\" {}\n",
+		    s->address, s->port);
 	fprintf(f, "server.document-root = \"%s\"\n", harness_dir());
 	fprintf(f, "server.upload-dirs = ( \"%s\" )\n", harness_dir());
 	fprintf(f, "include \"%s\"\n",
@@ -275,6 +283,10 @@ apache_new(struct stack *s)
 		process_arg(p, "-C");
 		process_arg(p, "Define INVERTING_PROXY_%s %s", defines[i][0],
 		    defines[i][1]);
+	}
+	if (s->address != NULL) {
+		process_arg(p, "-C");
+		process_arg(p, "Listen %s:%d", s->address, s->port);
 	}
 	if (s->login)
 		process_arg(p, "-DINVERTING_PROXY_LOGIN");

@@ -42,6 +42,9 @@ struct stack {
 	bool login;		/* clients log in: alice, bob and carol, each
 				 * with the name as password */
 	bool admins_log_in;	/* and so do admins */
+	const char *address;	/* where the web server listens, too; NULL */
+	pid_t agents_netns;	/* agents run in this process's network
+				 * namespace and call that address; 0 */
 	const char *worker_options[STACK_OPTIONS_MAX];
 	const char *agent_options[STACK_OPTIONS_MAX];
 
