@@ -34,14 +34,15 @@ classic_must(int r)
 /* --- what the calls share --- */
 
 /* The classic protocol has no name for an agent.  Ours give themselves one;
- * others are told apart by where they call from. */
+ * others are told apart by their tokens.  Not by where they call from: of one
+ * with two addresses the first would seem lost, and the second a stranger. */
 static void
 find_instance(struct classic_call *c, struct span backend)
 {
 	struct span parts[] = { span_str(c->agent.identity), backend,
 	    span_str(call_param(c->call, "HTTP_X_INVERTING_PROXY_AGENT_ID")),
 	    span_str(call_param(c->call, "HTTP_X_INVERTING_PROXY_VM_ID")),
-	    span_str(call_param(c->call, "REMOTE_ADDR")) };
+	    span_str(c->agent.token) };
 
 	auth_digest(parts, sizeof parts / sizeof *parts, c->instance);
 }

@@ -13,7 +13,7 @@
 enum { MANY = 50, GROWTH_KIB = 16 * 1024 };
 
 /* So many clients at once; each must be answered with this status, whole or
- * visibly broken off. */
+ * visibly broken off.  What breaks before it has begun at the client is 502. */
 static void
 ask(struct stack *s, const char *fault, const char *target, int status,
     bool whole)
@@ -34,7 +34,8 @@ ask(struct stack *s, const char *fault, const char *target, int status,
 		sum.status_503 += r.status == 503;
 		sum.status_504 += r.status == 504;
 		sum.broken_off += r.status == 0 || !r.whole;
-		wrong += r.status != status || r.whole != whole;
+		wrong += (r.status != status || r.whole != whole) &&
+		    (whole || r.status != 502);
 		response_clear(&r);
 	}
 	sum.slowest_ms = (long)(now_ms() - begin);

@@ -183,7 +183,8 @@ static void
 a_parked_poll_is_a_sign_of_life(struct stack *s)
 {
 	static char none[CLASSIC_IDS_MAX][CLASSIC_ID_LEN];
-	struct classic agent = { s->port, "b1", s->agent_token };
+	struct classic agent = { .port = s->port, .backend_id = "b1",
+	    .token = s->agent_token };
 	struct client *poll = client_new(s->port), *c;
 	char id[CLASSIC_ID_LEN];
 	struct response r;

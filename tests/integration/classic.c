@@ -62,7 +62,7 @@ size_t
 classic_pending(const struct classic *a,
     char id[CLASSIC_IDS_MAX][CLASSIC_ID_LEN])
 {
-	struct client *c = client_new(a->port);
+	struct client *c = client_new_from(a->port, a->from);
 	struct response r;
 	size_t n;
 
@@ -92,7 +92,7 @@ classic_take(const struct classic *a, char id[CLASSIC_ID_LEN])
 struct response
 classic_fetch(const struct classic *a, const char *id)
 {
-	struct client *c = client_new(a->port);
+	struct client *c = client_new_from(a->port, a->from);
 	struct response r;
 
 	classic_send_head(c, a, "GET", "request", id);
@@ -107,7 +107,7 @@ int
 classic_post(const struct classic *a, const char *id, const void *bytes,
     size_t len)
 {
-	struct client *c = client_new(a->port);
+	struct client *c = client_new_from(a->port, a->from);
 	struct response r;
 	int status;
 

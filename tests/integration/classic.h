@@ -10,6 +10,7 @@ struct classic {
 	int port;
 	const char *backend_id;
 	const char *token;
+	const char *from;	/* the address it calls from; NULL: any */
 };
 
 /* As the stack's agent for b1, which has polled once: a backend that no agent

@@ -79,7 +79,8 @@ TEST_EACH_WEB(classic_protocol, it_may_be_fetched_again,
 static void
 a_poll_ends_empty_in_time(struct stack *s)
 {
-	struct classic agent = { s->port, "b1", s->agent_token };
+	struct classic agent = { .port = s->port, .backend_id = "b1",
+	    .token = s->agent_token };
 	static char ids[CLASSIC_IDS_MAX][CLASSIC_ID_LEN];
 	long long start = now_ms(), took;
 
@@ -93,7 +94,8 @@ TEST_EACH_WEB(classic_protocol, a_poll_ends_empty_in_time,
 static void
 a_parked_poll_is_woken_at_once(struct stack *s)
 {
-	struct classic agent = { s->port, "b1", s->agent_token };
+	struct classic agent = { .port = s->port, .backend_id = "b1",
+	    .token = s->agent_token };
 	struct client *poll = client_new(s->port), *c;
 	struct response r;
 	long long late;
@@ -344,3 +346,33 @@ anonymous_user_id_is_empty(struct stack *s)
 }
 TEST_EACH_WEB(classic_protocol, anonymous_user_id_is_empty,
     .agents = STACK_NO_AGENT)
+
+/* A host with two addresses has one agent, which calls from either. */
+static void
+an_agent_may_call_from_two_addresses(struct stack *s)
+{
+	static char none[CLASSIC_IDS_MAX][CLASSIC_ID_LEN];
+	struct classic agent = classic_new(s), elsewhere = agent;
+	struct client *c = stack_send(s, "POST", "/x",
+	    "Content-Length: 0\r\n");
+	char id[CLASSIC_ID_LEN];
+	struct response r;
+	long long fetched;
+
+	elsewhere.from = "127.0.0.2";
+	classic_take(&agent, id);
+	r = classic_fetch(&agent, id);
+	check(r.status == 200, "fetch: %d", r.status);
+	response_clear(&r);
+	fetched = now_ms();
+	/* For longer than the lease only the other address is heard of. */
+	while (now_ms() < fetched + 2500)
+		check(classic_pending(&elsewhere, none) == 0, "done again");
+	check(classic_post_str(&elsewhere, id, "HTTP/1.1 200 OK\r\n"
+	    "Content-Length: 4\r\n\r\nhere") == 200, "a stranger");
+	r = stack_receive(c, "POST");
+	check(r.status == 200, "%d %s", r.status, response_text(&r));
+	response_clear(&r);
+}
+TEST_EACH_WEB(classic_protocol, an_agent_may_call_from_two_addresses,
+    .agents = STACK_NO_AGENT, .worker_options = { "--lease=1s" })

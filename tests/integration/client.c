@@ -25,14 +25,17 @@ enum {
 
 /* The descriptor of a new connection, or -1. */
 static int
-connect_to(int port)
+connect_to(int port, const char *from)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET,
 		.sin_port = htons((unsigned short)port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in ours = { .sin_family = AF_INET };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+	if ((from == NULL || (inet_pton(AF_INET, from, &ours.sin_addr) == 1 &&
+	    bind(fd, (struct sockaddr *)&ours, sizeof(ours)) == 0)) &&
+	    connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
 		return fd;
 	int error = errno;
 
@@ -44,7 +47,7 @@ connect_to(int port)
 bool
 client_can_connect(int port)
 {
-	int fd = connect_to(port);
+	int fd = connect_to(port, NULL);
 
 	if (fd >= 0)
 		close(fd);
@@ -52,7 +55,7 @@ client_can_connect(int port)
 }
 
 struct client *
-client_new(int port)
+client_new_from(int port, const char *from)
 {
 	struct client *c = calloc(1, sizeof(*c));
 	int on = 1;
@@ -60,10 +63,16 @@ client_new(int port)
 	if (c == NULL)
 		abort();
 	buf_init(&c->in, HEAD_MAX + PIECE);
-	c->fd = connect_to(port);
+	c->fd = connect_to(port, from);
 	check(c->fd >= 0, "connect to port %d: %s", port, strerror(errno));
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	return c;
+}
+
+struct client *
+client_new(int port)
+{
+	return client_new_from(port, NULL);
 }
 
 void

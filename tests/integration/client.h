@@ -41,6 +41,9 @@ bool client_can_connect(int port);
 
 /* Connects to 127.0.0.1:port. */
 struct client *client_new(int port);
+
+/* The same, from this address of ours. */
+struct client *client_new_from(int port, const char *from);
 void client_free(struct client *c);
 
 /* Sends everything, in the time it takes; false when the peer closed. */

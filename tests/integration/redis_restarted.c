@@ -20,7 +20,8 @@ save(struct stack *s)
 static void
 clients_and_agents_get_503(struct stack *s)
 {
-	struct classic agent = { s->port, "b1", s->agent_token };
+	struct classic agent = { .port = s->port, .backend_id = "b1",
+	    .token = s->agent_token };
 	struct client *c;
 	struct response r;
 	long long start;

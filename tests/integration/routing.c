@@ -31,7 +31,8 @@ send_request(struct stack *s, const struct route *route)
 static void
 check_route(struct stack *s, const struct route *route)
 {
-	struct classic agent = { s->port, route->backend, s->agent_token };
+	struct classic agent = { .port = s->port,
+	    .backend_id = route->backend, .token = s->agent_token };
 	struct client *c;
 	char id[CLASSIC_ID_LEN], target[256];
 	int status;
