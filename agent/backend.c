@@ -32,6 +32,7 @@ backend_new(struct transfer_engine *engine, const struct settings *s,
 	}
 	peer.url = url;
 	peer.unix_path = path;
+	peer.acks_at_once = path == NULL;
 	peer.ca_file = s->ca_file;
 	peer.connect_timeout_ms = s->connect_timeout_ms;
 	peer.http = !s->force_http2 ? TRANSFER_HTTP1 :

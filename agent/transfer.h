@@ -51,6 +51,7 @@ struct transfer_peer_settings {
 	const char *unix_path;		/* connect there; NULL: by the URL */
 	enum transfer_http http;
 	bool use_environment_proxy;	/* http_proxy, no_proxy and the like */
+	bool acks_at_once;		/* what comes is acknowledged at once */
 	const char *ca_file, *client_cert, *client_key;	/* or NULL */
 	long connect_timeout_ms;
 	long dead_link_ms;		/* without a sign of the peer's system

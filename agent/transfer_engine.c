@@ -5,6 +5,8 @@
  * transfer_engine_run at the end of the loop turn. */
 #include "config.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -15,18 +17,42 @@
 struct transfer_watch {
 	ev_io io;
 	int events;
+	bool acks_at_once;
 	struct transfer_watch *next;	/* in the list of spare ones */
 };
 
 /* --- sockets and time --- */
 
 static void
+acknowledge(int fd)
+{
+	int on = 1;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
+/* A server that writes head and content one after the other, with Nagle's
+ * algorithm as it is by default, waits with the second for this, and the
+ * kernel would take its time (40 ms).  So what an event tells of is
+ * acknowledged, and each head: libcurl may read that without an event, even
+ * before it says which socket that was. */
+void
+transfer_acknowledge(const struct transfer *t)
+{
+	if (t->fd >= 0 && t->peer->settings.acks_at_once)
+		acknowledge(t->fd);
+}
+
+static void
 on_io(struct ev_loop *loop, ev_io *io, int revents)
 {
+	struct transfer_watch *w = (struct transfer_watch *)io;
 	struct transfer_engine *e = io->data;
 	int running, bits = 0;
 
 	(void)loop;
+	if ((revents & EV_READ) && w->acks_at_once)
+		acknowledge(io->fd);
 	if (revents & EV_READ)
 		bits |= CURL_CSELECT_IN;
 	if (revents & EV_WRITE)
@@ -35,17 +61,27 @@ on_io(struct ev_loop *loop, ev_io *io, int revents)
 	e->has_finished = true;
 }
 
+/* NULL: a handle of libcurl's own. */
+static struct transfer *
+transfer_of(CURL *easy)
+{
+	struct transfer *t = NULL;
+
+	if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&t) !=
+	    CURLE_OK)
+		return NULL;
+	return t;
+}
+
 /* libcurl drops a socket.  When the server has closed it while the request's
  * content is paused, libcurl waits for that content and says nothing: make
  * it ask, so that on_send can break the transfer off. */
 static void
-notice_close(CURL *easy, curl_socket_t fd)
+notice_close(struct transfer *t, curl_socket_t fd)
 {
-	struct transfer *t = NULL;
 	char byte;
 
-	if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&t) !=
-	    CURLE_OK || t == NULL || !t->is_added || !t->send_paused ||
+	if (t == NULL || !t->is_added || !t->send_paused ||
 	    recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0)
 		return;
 	t->server_closed = true;
@@ -57,10 +93,13 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
 	struct transfer_engine *e = arg;
 	struct transfer_watch *w = socket_arg;
+	struct transfer *t = transfer_of(easy);
 	int events;
 
+	if (t != NULL)
+		t->fd = what == CURL_POLL_REMOVE ? -1 : fd;
 	if (what == CURL_POLL_REMOVE) {
-		notice_close(easy, fd);
+		notice_close(t, fd);
 		if (w != NULL) {
 			ev_io_stop(e->loop, &w->io);
 			(void)curl_multi_assign(e->multi, fd, NULL);
@@ -78,6 +117,8 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 			fatal("out of memory");
 		ev_io_init(&w->io, on_io, fd, events);
 		w->io.data = e;
+		w->acks_at_once = t != NULL &&
+		    t->peer->settings.acks_at_once;
 		(void)curl_multi_assign(e->multi, fd, w);
 	} else if (events != w->events) {
 		ev_io_stop(e->loop, &w->io);
@@ -85,6 +126,8 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 	}
 	w->events = events;
 	ev_io_start(e->loop, &w->io);
+	if (t != NULL && t->head_done)
+		transfer_acknowledge(t);
 	return 0;
 }
 

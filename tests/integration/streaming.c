@@ -1,6 +1,8 @@
 /* streaming.c - bytes are on their way the moment they are there. */
 #include "config.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +71,37 @@ events_arrive_at_once(struct stack *s)
 	    late_ns / 1000000);
 }
 TEST_EACH(streaming, events_arrive_at_once)
+
+/* Head and content in two writes, with Nagle's algorithm as it is by default:
+ * the second waits until the first is acknowledged. */
+static void
+write_twice(struct backend_connection *c, void *arg)
+{
+	int off = 0;
+
+	(void)arg;
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &off, sizeof(off));
+	backend_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n");
+	backend_printf(c, "ok\n");
+}
+
+static void
+a_backend_that_writes_twice_does_not_wait(struct stack *s)
+{
+	enum { TIMES = 15, DELAYED_ACK_MS = 40 };
+	long long took[TIMES], start;
+
+	backend_script(s->backend, "/twice", write_twice, NULL);
+	for (int i = 0; i < TIMES; i++) {
+		start = now_ns();
+		stack_expect(s, "/twice", 200);
+		took[i] = now_ns() - start;
+	}
+	qsort(took, TIMES, sizeof(took[0]), compare);
+	check(took[TIMES / 2] < DELAYED_ACK_MS * 1000000LL,
+	    "half of the responses took %lld ms", took[TIMES / 2] / 1000000);
+}
+TEST_EACH(streaming, a_backend_that_writes_twice_does_not_wait)
 
 /* A script that tells when the first content byte came. */
 static void
