@@ -31,7 +31,7 @@
 #define ANSWER "Status: 200 OK\r\n\r\nhello"
 
 /* What the handler does, and what it saw. */
-enum deed { NOTHING, FINISH, ABORT_IT, READ, READ_AND_FINISH, WRITE_MUCH,
+enum deed { NOTHING, FINISH, FINISH_LATE, ABORT_IT, READ, READ_AND_FINISH, WRITE_MUCH,
 	EXPECT_TURN };
 
 static struct {
@@ -92,6 +92,10 @@ do_deed(struct call *call, enum deed deed)
 		do_read(call);
 		if (!app.ended)
 			return;
+		call_write(call, ANSWER, sizeof(ANSWER) - 1);
+		break;
+	case FINISH_LATE:
+		call_delay(call, 0.2);
 		call_write(call, ANSWER, sizeof(ANSWER) - 1);
 		break;
 	case FINISH:
@@ -830,6 +834,63 @@ Test(responder, accepts_no_more_than_it_may)
 	RUN_UNTIL(app.requests == 5);
 	for (int i = 2; i < 5; i++)
 		close(fd[i]);
+}
+
+/* What is delayed waits alone: the others, and its own next request, do not
+ * lose anything. */
+Test(responder, sends_a_delayed_response_late)
+{
+	struct reply late = { 0 }, soon = { 0 };
+	int fd = web_connect(), other = web_connect();
+	ev_tstamp start = ev_time();
+
+	app.on_request = FINISH_LATE;
+	WEB_SEND(fd, HEAD_KEPT STDIN_END);
+	RUN_UNTIL(app.requests == 1);
+	app.on_request = FINISH;
+	WEB_SEND(other, HEAD_ONCE STDIN_END);
+	RUN_UNTIL((web_receive_some(other, &soon, 65536), soon.closed));
+	cr_assert_str_eq(soon.content, ANSWER);
+	cr_assert_eq(responder->delayed, 1);
+	RUN_UNTIL((web_receive_some(fd, &late, 65536), late.ended));
+	cr_assert_str_eq(late.content, ANSWER);
+	cr_assert_geq(ev_time() - start, 0.19);
+	cr_assert_eq(responder->delayed, 0);
+	reply_clear(&late);
+	WEB_SEND(fd, HEAD_KEPT STDIN_END);
+	RUN_UNTIL((web_receive_some(fd, &late, 65536), late.ended));
+	cr_assert_eq(app.requests, 3);
+	reply_clear(&late);
+	reply_clear(&soon);
+	close(fd);
+	close(other);
+}
+
+Test(responder, delays_no_more_than_it_may)
+{
+	struct reply reply = { 0 };
+	int fd = web_connect();
+
+	responder->delayed = CALL_DELAYED_MAX;
+	app.on_request = FINISH_LATE;
+	WEB_SEND(fd, HEAD_ONCE STDIN_END);
+	RUN_UNTIL((web_receive_some(fd, &reply, 65536), reply.closed));
+	cr_assert_str_eq(reply.content, ANSWER);
+	cr_assert_eq(responder->delayed, CALL_DELAYED_MAX);
+	reply_clear(&reply);
+	close(fd);
+}
+
+Test(responder, forgets_a_delayed_response_when_its_peer_leaves)
+{
+	int fd = web_connect();
+
+	app.on_request = FINISH_LATE;
+	WEB_SEND(fd, HEAD_ONCE STDIN_END);
+	RUN_UNTIL(responder->delayed == 1);
+	close(fd);
+	RUN_UNTIL(responder_connections(responder) == 0);
+	cr_assert_eq(responder->delayed, 0);
 }
 
 Test(responder, goes_on_after_descriptors_had_run_out)
