@@ -282,8 +282,8 @@ send_to_owner(struct native_call *c, const struct exchange_id *id,
 	if (len > 0)
 		memcpy(sending->frames, frames.data, len);
 	c->busy++;
-	mailbox_send(mailbox, &owner, &self, buf_span(&c->agent.backends), frames,
-	    frames_sent, sending);
+	mailbox_send(mailbox, &owner, &self, buf_span(&c->agent.backends),
+	    frames, frames_sent, sending);
 }
 
 /* Takes note of the backends the agent may serve; false: none. */

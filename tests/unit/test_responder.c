@@ -31,8 +31,8 @@
 #define ANSWER "Status: 200 OK\r\n\r\nhello"
 
 /* What the handler does, and what it saw. */
-enum deed { NOTHING, FINISH, FINISH_LATE, ABORT_IT, READ, READ_AND_FINISH, WRITE_MUCH,
-	EXPECT_TURN };
+enum deed { NOTHING, FINISH, FINISH_LATE, ABORT_IT, READ, READ_AND_FINISH,
+	WRITE_MUCH, EXPECT_TURN };
 
 static struct {
 	enum deed on_request, on_content, on_drained, on_gone;
