@@ -2,6 +2,7 @@
  * their secrets. */
 #include "config.h"
 
+#include <grp.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -64,7 +65,11 @@ root_is_given_up(struct stack *s)
 	const struct passwd *nobody = getpwnam("nobody");
 	pid_t child[4];
 	size_t count = process_children(s->worker, child, 4);
+	struct stat st;
 
+	check(stat(s->worker_socket, &st) == 0 &&
+	    st.st_gid == getgrnam("www-data")->gr_gid,
+	    "the socket is not the web server's");
 	check(count == 2, "%zu workers", count);
 	runs_as(s->worker->pid, nobody);
 	for (size_t i = 0; i < count; i++)
