@@ -210,8 +210,7 @@ on_open(void *arg)
 	struct conn *c = arg;
 	const struct span ping = span_str("PING");
 
-	if ((c->reader = redisReaderCreate()) == NULL)
-		fatal("out of memory");
+	c->reader = store_conn_reader();
 	conn_authenticate(c);
 	conn_select(c);
 	if (c->role == CONN_CHANNELS)

@@ -9,8 +9,44 @@
 #include "common/log.h"
 #include "fcgi/store_private.h"
 
-/* A reply that is not complete after this much is no reply of ours. */
-enum { REPLY_MAX = 128 * 1024 * 1024 };
+/* A reply that is not complete after this much is no reply of ours, nor is an
+ * array of so many. */
+enum { REPLY_MAX = 128 * 1024 * 1024, ELEMENTS_MAX = 1024 * 1024 };
+
+/* --- the parser --- */
+
+#if HIREDIS_MAJOR >= 1
+typedef size_t element_count;
+#else
+typedef int element_count;
+#endif
+
+static void *(*make_array)(const redisReadTask *task, element_count count);
+
+/* hiredis takes room for all elements that are announced, before any has
+ * come: for 2 GiB of them that is 16 GiB, and a minute to look through. */
+static void *
+make_bounded_array(const redisReadTask *task, element_count count)
+{
+	return count > ELEMENTS_MAX ? NULL : make_array(task, count);
+}
+
+redisReader *
+store_conn_reader(void)
+{
+	static redisReplyObjectFunctions functions;
+	redisReader *reader = redisReaderCreate();
+
+	if (reader == NULL)
+		fatal("out of memory");
+	if (make_array == NULL) {
+		functions = *reader->fn;
+		make_array = functions.createArray;
+		functions.createArray = make_bounded_array;
+	}
+	reader->fn = &functions;
+	return reader;
+}
 
 /* --- commands --- */
 

@@ -76,6 +76,9 @@ void store_conn_command(struct conn *c, store_reply_fn *fn, void *arg,
 /* Redis itself will not have us, or not do what we need: the link is lost. */
 void store_conn_refused(struct conn *c, struct span message);
 
+/* A parser of replies that bears any number of announced elements. */
+redisReader *store_conn_reader(void);
+
 /* What its link is told by. */
 void store_conn_bytes(void *arg, struct span bytes);
 

@@ -13,15 +13,6 @@
 
 enum { CONNECTIONS = 3, TURNS_MAX = 64 };
 
-/* What no Redis of ours sends, hiredis may ask memory for: it gets none. */
-const char *__asan_default_options(void);
-
-const char *
-__asan_default_options(void)
-{
-	return "allocator_may_return_null=1:max_allocation_size_mb=64";
-}
-
 static char path[64];
 static int listener = -1;
 static int peer[CONNECTIONS];
