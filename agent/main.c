@@ -285,6 +285,7 @@ main(int argc, char **argv)
 	if ((wrong = settings_check(&settings)) != NULL) {
 		(void)fprintf(stderr, "%s: %s\n", settings_program.name,
 		    wrong);
+		option_clear(&settings_program, &settings);
 		return EXIT_USAGE;
 	}
 	open_log(&settings);

@@ -204,6 +204,7 @@ main(int argc, char **argv)
 	if (argc > 1) {
 		fprintf(stderr, "inverting-proxy.fcgi: unexpected argument "
 		    "'%s' (see --help)\n", argv[1]);
+		option_clear(&settings_program, &settings);
 		return EXIT_USAGE;
 	}
 	/* Large buffers come and go with each call: their memory is kept
