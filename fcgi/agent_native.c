@@ -164,9 +164,8 @@ park(struct native_call *c)
 	if (buf_len(&c->answer) >= ANSWER_SOFT_MAX)
 		c->waiter.capacity = 0;
 	watch_want(c->session->mail);
-	if (c->waiter.capacity > 0 && hand_out_wait(parts->hand_out,
-	    &c->waiter, buf_span(&c->agent.backends)) != 0)
-		fatal("agent_native: out of memory");
+	if (c->waiter.capacity > 0)
+		session_wait(c->session, c);
 }
 
 /* Everything from the agent is in, and with the owners. */
@@ -316,17 +315,23 @@ take_hello(struct native_call *c, const struct frame *hello)
 		    "spoken here.");
 		return false;
 	}
-	if (!allow_backends(c, hello->backends)) {
-		login_failed(parts->logins, c->call, 403, not_its_backends);
-		refuse(c, 403, not_its_backends);
-		return false;
+	s = session_of(c->all, c->agent.identity, hello->instance);
+	if (s == NULL || !session_recall_backends(s, c, hello->backends)) {
+		if (!allow_backends(c, hello->backends)) {
+			login_failed(parts->logins, c->call, 403,
+			    not_its_backends);
+			refuse(c, 403, not_its_backends);
+			return false;
+		}
+		if (s == NULL && (s = session_get(c->all, c->agent.identity,
+		    hello->instance)) == NULL) {
+			refuse(c, 429, "There are too many agents of this "
+			    "identity.");
+			return false;
+		}
+		session_keep_backends(s, c, hello->backends);
 	}
-	s = c->session = session_get(c->all, c->agent.identity,
-	    hello->instance);
-	if (s == NULL) {
-		refuse(c, 429, "There are too many agents of this identity.");
-		return false;
-	}
+	c->session = s;
 	s->calls++;
 	s->called = ev_now(parts->loop);
 	c->waiter.capacity = hello->capacity;

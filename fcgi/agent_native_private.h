@@ -48,6 +48,13 @@ struct session {
 	ev_timer outbox_timer;
 	size_t calls;		/* that refer to it */
 	bool leaving;		/* takes no more work */
+
+	/* Backends that a HELLO named and that were all found to be the
+	 * agent's: most calls name the same again. */
+	struct buf backends;
+	struct hand_out_list *rooms;	/* theirs; NULL: nothing is known */
+	unsigned long generation;	/* of the registry then */
+	ev_tstamp looked;
 	ev_tstamp signed_at;
 	ev_tstamp called;
 	UT_hash_handle hh;
@@ -68,8 +75,24 @@ void native_call_mark_dirty(struct native_call *c);
 struct session *session_get(struct agent_native *n, const char *identity,
     const unsigned char *instance);
 
+/* The same, or NULL when the agent has not called here. */
+struct session *session_of(struct agent_native *n, const char *identity,
+    const unsigned char *instance);
+
 /* An agent was lost: nothing is left for it anywhere. */
 void session_lost(struct agent_native *n, const unsigned char *instance);
+
+/* Puts these backends on the call's list if they were all found to be its
+ * agent's a moment ago; false: it has to be looked into. */
+bool session_recall_backends(struct session *s, struct native_call *c,
+    struct span named);
+
+/* It was: for the calls to come. */
+void session_keep_backends(struct session *s, const struct native_call *c,
+    struct span named);
+
+/* Waits for exchanges of the call's backends. */
+void session_wait(struct session *s, struct native_call *c);
 
 /* By the instance that addresses have.  NULL when the agent has not called
  * here. */

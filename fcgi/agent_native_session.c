@@ -15,6 +15,9 @@
 static const double outbox_seconds = 0.02;
 static const double outbox_recent_seconds = 0.1;
 
+/* For so long it is enough to have noted that a backend is attended. */
+static const double look_again_seconds = 1.0;
+
 static struct native_call *
 parked_call(struct session *s)
 {
@@ -144,6 +147,7 @@ session_new(struct agent_native *n, const unsigned char *instance)
 	memcpy(s->instance, instance, AGENT_INSTANCE_LEN);
 	TAILQ_INIT(&s->parked);
 	buf_init(&s->outbox, ANSWER_SOFT_MAX);
+	buf_init(&s->backends, FRAME_PAYLOAD_MAX);
 	ev_timer_init(&s->outbox_timer, on_outbox_timer, 0., 0.);
 	s->outbox_timer.data = s;
 	hex_encode(instance, AGENT_INSTANCE_LEN, hex);
@@ -154,6 +158,16 @@ session_new(struct agent_native *n, const unsigned char *instance)
 	    store_key_agent_wake(span_str(hex)), &handler);
 	HASH_ADD(hh, n->sessions, instance, AGENT_INSTANCE_LEN, s);
 	return s;
+}
+
+struct session *
+session_of(struct agent_native *n, const char *identity,
+    const unsigned char *instance)
+{
+	unsigned char bound[AGENT_INSTANCE_LEN];
+
+	bind_instance(identity, instance, bound);
+	return session_find(n, bound);
 }
 
 struct session *
@@ -198,6 +212,8 @@ void
 session_free(struct session *s)
 {
 	quota_give_back(s->place);
+	hand_out_list_free(s->rooms);
+	buf_clear(&s->backends);
 	ev_timer_stop(s->all->parts->loop, &s->outbox_timer);
 	buf_clear(&s->outbox);
 	HASH_DELETE(hh, s->all->sessions, s);
@@ -217,4 +233,56 @@ session_take(struct session *s, struct span frames)
 		return true;
 	session_outbox_to_redis(s);
 	return false;
+}
+
+bool
+session_recall_backends(struct session *s, struct native_call *c,
+    struct span named)
+{
+	struct agent_parts *parts = s->all->parts;
+
+	if (s->rooms == NULL ||
+	    s->generation != registry_generation(parts->registry) ||
+	    ev_now(parts->loop) - s->looked > look_again_seconds ||
+	    !span_is(named, buf_span(&s->backends)))
+		return false;
+	if (buf_append_span(&c->agent.backends, named) != WIRE_OK)
+		fatal("agent_native: out of memory");
+	return true;
+}
+
+void
+session_keep_backends(struct session *s, const struct native_call *c,
+    struct span named)
+{
+	struct agent_parts *parts = s->all->parts;
+
+	hand_out_list_free(s->rooms);
+	s->rooms = NULL;
+	/* What is refused is said in each answer. */
+	if (!span_is(named, buf_span(&c->agent.backends)))
+		return;
+	buf_drain(&s->backends, buf_len(&s->backends));
+	s->rooms = hand_out_list_new(parts->hand_out, named);
+	if (s->rooms == NULL || buf_append_span(&s->backends, named) !=
+	    WIRE_OK)
+		fatal("agent_native: out of memory");
+	s->generation = registry_generation(parts->registry);
+	s->looked = ev_now(parts->loop);
+}
+
+void
+session_wait(struct session *s, struct native_call *c)
+{
+	struct span backends = buf_span(&c->agent.backends);
+	int r;
+
+	/* Some may have been taken from the call since. */
+	if (s->rooms != NULL && span_is(backends, buf_span(&s->backends)))
+		r = hand_out_wait_by_list(&c->waiter, s->rooms);
+	else
+		r = hand_out_wait(s->all->parts->hand_out, &c->waiter,
+		    backends);
+	if (r != 0)
+		fatal("agent_native: out of memory");
 }

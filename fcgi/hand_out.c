@@ -47,9 +47,15 @@ struct room {
 	TAILQ_HEAD(, waiter_seat) seats;
 	TAILQ_HEAD(, held) held;
 	ev_timer held_timer;
+	size_t listed;		/* in so many lists */
 	ev_tstamp left;		/* when the last waiter left */
 	ev_tstamp attended;	/* when that was last written */
 	UT_hash_handle hh;
+};
+
+struct hand_out_list {
+	size_t count;
+	struct room *room[];
 };
 
 struct hand_out {
@@ -256,8 +262,8 @@ on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)events;
 	HASH_ITER(hh, h->rooms, room, next)
-		if (TAILQ_EMPTY(&room->seats) && TAILQ_EMPTY(&room->held) &&
-		    ev_now(loop) - room->left > ROOM_IDLE_SECONDS)
+		if (room->listed == 0 && TAILQ_EMPTY(&room->seats) &&
+		    TAILQ_EMPTY(&room->held) && ev_now(loop) - room->left > ROOM_IDLE_SECONDS)
 			room_free(room);
 }
 
@@ -304,23 +310,51 @@ hand_out_store_up(struct hand_out *h)
 			write_attended(room);
 }
 
-int
-hand_out_wait(struct hand_out *h, struct waiter *w, struct span backends)
+struct hand_out_list *
+hand_out_list_new(struct hand_out *h, struct span backends)
 {
 	struct span backend, rest = backends;
+	struct hand_out_list *list;
 	size_t count = 0;
 
 	while (frame_next_backend(&rest, &backend))
 		count++;
-	if ((w->seats = calloc(count + 1, sizeof *w->seats)) == NULL)
-		return -1;
+	list = malloc(sizeof *list + count * sizeof *list->room);
+	if (list == NULL)
+		return NULL;
 	rest = backends;
-	for (w->seat_count = 0; frame_next_backend(&rest, &backend);
-	    w->seat_count++) {
-		struct waiter_seat *seat = &w->seats[w->seat_count];
+	for (list->count = 0; frame_next_backend(&rest, &backend);
+	    list->count++) {
+		struct room *room = room_get(h, backend);
+
+		room->listed++;
+		list->room[list->count] = room;
+	}
+	return list;
+}
+
+void
+hand_out_list_free(struct hand_out_list *list)
+{
+	if (list == NULL)
+		return;
+	for (size_t i = 0; i < list->count; i++)
+		list->room[i]->listed--;
+	free(list);
+}
+
+int
+hand_out_wait_by_list(struct waiter *w,
+    const struct hand_out_list *list)
+{
+	if ((w->seats = calloc(list->count + 1, sizeof *w->seats)) == NULL)
+		return -1;
+	w->seat_count = list->count;
+	for (size_t i = 0; i < w->seat_count; i++) {
+		struct waiter_seat *seat = &w->seats[i];
 
 		seat->waiter = w;
-		seat->room = room_get(h, backend);
+		seat->room = list->room[i];
 		TAILQ_INSERT_TAIL(&seat->room->seats, seat, link);
 	}
 	for (size_t i = 0; i < w->seat_count; i++) {
@@ -328,6 +362,16 @@ hand_out_wait(struct hand_out *h, struct waiter *w, struct span backends)
 		watch_want(w->seats[i].room->watch);
 	}
 	return 0;
+}
+
+int
+hand_out_wait(struct hand_out *h, struct waiter *w, struct span backends)
+{
+	struct hand_out_list *list = hand_out_list_new(h, backends);
+	int r = list == NULL ? -1 : hand_out_wait_by_list(w, list);
+
+	hand_out_list_free(list);
+	return r;
 }
 
 void

@@ -50,6 +50,15 @@ void hand_out_store_up(struct hand_out *h);
 /* The waiter takes exchanges of these backends (HELLO encoding) from now on,
  * until it leaves.  -1 without memory. */
 int hand_out_wait(struct hand_out *h, struct waiter *w, struct span backends);
+
+/* The same, for who waits for many backends again and again: they are looked
+ * up once, in a list that must not outlive h.  NULL without memory. */
+struct hand_out_list;
+struct hand_out_list *hand_out_list_new(struct hand_out *h,
+    struct span backends);
+void hand_out_list_free(struct hand_out_list *list);
+int hand_out_wait_by_list(struct waiter *w,
+    const struct hand_out_list *list);
 void hand_out_leave(struct hand_out *h, struct waiter *w);
 
 /* Gives an exchange to a call that waits in this very process, if there is one

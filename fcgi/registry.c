@@ -42,6 +42,7 @@ struct registry {
 	bool failed;
 	bool again;			/* something changed meanwhile */
 	bool next_with_times;
+	unsigned long generation;	/* of the view */
 	struct waiting *now, *next;	/* this reading's, the next one's */
 	void (*changed)(void *);
 	void *changed_arg;
@@ -161,6 +162,7 @@ load_finish(struct registry *r)
 		registry_view_free(r->retired);
 		r->retired = r->view;
 		r->view = coming;
+		r->generation++;
 		if (r->changed != NULL)
 			r->changed(r->changed_arg);
 	}
@@ -354,6 +356,12 @@ registry_on_change(struct registry *r, void (*fn)(void *), void *arg)
 }
 
 /* --- the cached view --- */
+
+unsigned long
+registry_generation(const struct registry *r)
+{
+	return r->generation;
+}
 
 bool
 registry_is_loaded(const struct registry *r)

@@ -48,6 +48,9 @@ bool registry_store_message(struct registry *r, struct span channel);
 /* Has it been loaded at least once? */
 bool registry_is_loaded(const struct registry *r);
 
+/* Another number whenever something in it may have changed. */
+unsigned long registry_generation(const struct registry *r);
+
 /* `fn` is called after each (re)load; for what caches on top of it. */
 void registry_on_change(struct registry *r, void (*fn)(void *), void *arg);
 
