@@ -20,13 +20,6 @@ fault_size(unsigned in_short, unsigned in_long)
 	return form != NULL && strcmp(form, "long") == 0 ? in_long : in_short;
 }
 
-void
-fault_stop(struct stack *s)
-{
-	s->web_process->may_fail = true;
-	stack_stop(s);
-}
-
 /* Tests run side by side: a row is one write. */
 void
 fault_row(const struct stack *s, const char *fault, const char *load_text,

@@ -40,10 +40,6 @@ void fault_row(const struct stack *s, const char *fault,
     const char *load_text, const struct load_sum *sum, long recovery_ms,
     const char *verdict);
 
-/* stack_stop, and the web server may end as it likes: lighttpd fails when it
- * has to cut something off. */
-void fault_stop(struct stack *s);
-
 #define FAULT_EACH_WEB(suite, test, ...) \
 	FAULT_TEST(suite, test, WEB_LIGHTTPD, lighttpd, __VA_ARGS__) \
 	FAULT_TEST(suite, test, WEB_APACHE, apache, __VA_ARGS__)
@@ -56,7 +52,7 @@ void fault_stop(struct stack *s);
 		s.protocol = "native"; \
 		stack_start(&s); \
 		test(&s); \
-		fault_stop(&s); \
+		stack_stop(&s); \
 	}
 
 #endif

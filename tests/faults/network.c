@@ -176,7 +176,7 @@ cut(enum web_server web)
 	    &(struct fault_promise){ .may_502_posts = true,
 	    .may_deny = true, .may_504 = true,
 	    .may_repeat = true, .recovery_ms = 8000, .decided_ms = 45000 });
-	fault_stop(&s);
+	stack_stop(&s);
 }
 
 static bool

@@ -415,6 +415,8 @@ void
 stack_stop(struct stack *s)
 {
 	check_redis_rights(s);
+	/* lighttpd exits with 1 when it had to cut something off. */
+	s->web_process->may_fail = true;
 	harness_finish();
 }
 
