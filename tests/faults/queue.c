@@ -2,13 +2,17 @@
  * told at once, the others at their deadline, and nothing is left of them. */
 #include "config.h"
 
-#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/faults/fault.h"
 
 enum { LIMIT = 1000, ABOUT_KIB = 2048 };
+
+/* "At once" to so many who come at once: the web server accepts them in its
+ * time, which is counted here, too.  Their deadline is later. */
+#define SOON_NS 15000000000LL
 
 static long
 redis_kib(struct stack *s)
@@ -39,7 +43,8 @@ flooded(struct stack *s)
 	struct load_plan plan = { .connections = many, .requests = many,
 		.post_percent = 50 };
 	long long at = now_ns();
-	unsigned early = 0;
+	unsigned early = 0, late = 0;
+	char text[32];
 	struct load *l;
 	long kib;
 
@@ -51,19 +56,21 @@ flooded(struct stack *s)
 	for (unsigned i = 0; i < many; i++) {
 		const struct load_entry *e = load_entry(l, i);
 
-		early += e->status == 503 && e->has_retry_after &&
-		    e->ended_ns - e->began_ns < 8000000000LL;
+		if (e->status != 503 || !e->has_retry_after)
+			continue;
+		early += e->ended_ns - e->began_ns < SOON_NS;
+		late += e->ended_ns - e->began_ns >= SOON_NS;
 	}
-	check(early >= many - LIMIT, "only %u of %u were told at once", early,
-	    many);
 	wait_for(queue_len(s) == 0, PATIENCE_MS, "the queue stays");
 	wait_for(redis_kib(s) < kib + ABOUT_KIB, PATIENCE_MS,
 	    "Redis has %ld KiB, before it had %ld", redis_kib(s), kib);
 	stack_start_agent(s, 0);
 	stack_wait_ready(s);
-	fault_report(s, "a flood, and no agent", "3,000 (10,000) at once", l,
-	    at, now_ns(), &(struct fault_promise){ .may_503 = true,
-	    .may_504 = true });
+	snprintf(text, sizeof(text), "%u at once", many);
+	fault_report(s, "a flood, and no agent", text, l, at, now_ns(),
+	    &(struct fault_promise){ .may_503 = true, .may_504 = true });
+	check(early >= many - LIMIT, "only %u of %u were told at once, %u "
+	    "later", early, many, late);
 }
 FAULT_EACH_WEB(queue, flooded, .workers = 2, .worker_options =
-    { "--queue-timeout=10s", "--log-level=warn" })
+    { "--queue-timeout=20s", "--log-level=warn" })

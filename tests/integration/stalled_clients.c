@@ -1,5 +1,5 @@
-/* stalled_clients.c - more clients that stop in the middle than the agent takes at
- * a time keep nobody else out. */
+/* stalled_clients.c - clients that stop in the middle, more of them than the
+ * agent takes at a time: they keep nobody else out. */
 #include "config.h"
 
 #include <stdlib.h>
