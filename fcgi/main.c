@@ -212,8 +212,10 @@ main(int argc, char **argv)
 	mallopt(M_MMAP_THRESHOLD, KEPT_MEMORY / 2);
 	mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY);
 	open_log(&settings);
-	if (upgrade_is_rehearsal())
+	if (upgrade_is_rehearsal()) {
+		option_clear(&settings_program, &settings);
 		return EXIT_SUCCESS;
+	}
 	raise_descriptor_limit(&settings);
 	fd = get_socket(&settings);
 	write_pid_file(settings.pid_file);
