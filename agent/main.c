@@ -274,6 +274,8 @@ main(int argc, char **argv)
 	 * cost a page fault for every page. */
 	(void)mallopt(M_MMAP_THRESHOLD, KEPT_MEMORY / 2);
 	(void)mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY);
+	/* Else each large one that is freed gathers all small ones. */
+	(void)mallopt(M_MXFAST, 0);
 	switch (option_parse(&settings_program, NULL, &argv, &settings)) {
 	case OPTION_EXIT_OK:
 		return EXIT_SUCCESS;

@@ -211,6 +211,8 @@ main(int argc, char **argv)
 	 * rather than given back and faulted in again. */
 	mallopt(M_MMAP_THRESHOLD, KEPT_MEMORY / 2);
 	mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY);
+	/* Else each large one that is freed gathers all small ones. */
+	mallopt(M_MXFAST, 0);
 	open_log(&settings);
 	if (upgrade_is_rehearsal()) {
 		option_clear(&settings_program, &settings);
