@@ -166,7 +166,7 @@ several_workers() { # web
 host_address=10.231
 
 make_host() { # number
-	local name=ipbench$1
+	local name=ipb$$-$1
 	ip netns add "$name" || return 1
 	namespaces="$namespaces $name"
 	ip link add "$name" type veth peer name eth0 netns "$name" &&
@@ -177,7 +177,7 @@ make_host() { # number
 }
 
 start_host() { # number
-	start "host$1" ip netns exec "ipbench$1" \
+	start "host$1" ip netns exec "ipb$$-$1" \
 	    "$build/inverting-proxy.fcgi" --listen "$host_address.$1.2:9000" \
 	    --redis "$host_address.$1.1:$redis_port" --log-level warn
 	wait_for "host $1" bash -c \
@@ -301,8 +301,11 @@ many_backends() { # web
 	# shellcheck disable=SC2086  # words
 	start_agent_at "$tunnel" $list
 	wait_for_tunnel "$tunnel"
-	wait_for "backend $many" curl -sf -m 5 -o /dev/null \
-	    "http://127.0.0.1:$tunnel/b/$many/1k"
+	# The agent names them in several calls.
+	for i in $(seq 1 100 "$many"); do
+		wait_for "backend $i" curl -sf -m 5 -o /dev/null \
+		    "http://127.0.0.1:$tunnel/b/$i/1k"
+	done
 	for i in 1 "$many"; do
 		line=$(run_wrk "$1 $i backends" 64 \
 		    "http://127.0.0.1:$tunnel/" spread.lua "$i") || exit 1
