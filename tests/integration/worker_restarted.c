@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/integration/stack.h"
@@ -237,4 +238,31 @@ a_broken_one_does_not_of_several(struct stack *s)
 	a_new_program_that_is_broken_does_not(s);
 }
 TEST_EACH_WEB(worker_restarted, a_broken_one_does_not_of_several,
+    .workers = 2)
+
+/* What root could read the new program can't any more: it is told. */
+static void
+a_new_program_knows_the_password(struct stack *s)
+{
+	if (geteuid() != 0)
+		return;
+	process_stop(s->worker);
+	check(chmod(harness_path("redis.password"), 0600) == 0, "chmod");
+	process_arg(s->worker, "--user=nobody");
+	stack_start_worker(s);
+	stack_wait_ready(s);
+	process_signal(s->worker, SIGUSR2);
+	wait_for(process_log_has(s->worker, "stopping: "), PATIENCE_MS,
+	    "no upgrade");
+	stack_wait_healthy(s);
+	stack_wait_ready(s);
+}
+TEST_EACH_WEB(worker_restarted, a_new_program_knows_the_password)
+
+static void
+a_new_program_of_several_knows_the_password(struct stack *s)
+{
+	a_new_program_knows_the_password(s);
+}
+TEST_EACH_WEB(worker_restarted, a_new_program_of_several_knows_the_password,
     .workers = 2)
