@@ -13,7 +13,8 @@
 enum { MANY = 50, GROWTH_KIB = 16 * 1024 };
 
 /* So many clients at once; each must be answered with this status, whole or
- * visibly broken off.  What breaks before it has begun at the client is 502. */
+ * visibly broken off.  What breaks before it has begun at the client is 502, or
+ * 503 by Apache's word. */
 static void
 ask(struct stack *s, const char *fault, const char *target, int status,
     bool whole)
@@ -35,7 +36,7 @@ ask(struct stack *s, const char *fault, const char *target, int status,
 		sum.status_504 += r.status == 504;
 		sum.broken_off += r.status == 0 || !r.whole;
 		wrong += (r.status != status || r.whole != whole) &&
-		    (whole || r.status != 502);
+		    (whole || r.status < 502);
 		response_clear(&r);
 	}
 	sum.slowest_ms = (long)(now_ms() - begin);
