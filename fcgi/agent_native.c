@@ -117,6 +117,15 @@ answer(struct native_call *c)
 	settle(c);
 }
 
+/* Answered with what there is; its agent calls again if it is there. */
+static void
+recall(struct waiter *w)
+{
+	w->capacity = 0;
+	native_call_mark_dirty((struct native_call *)(void *)((char *)w -
+	    offsetof(struct native_call, waiter)));
+}
+
 static void
 give(struct waiter *w, struct span encoded, const struct frame *open)
 {
@@ -544,6 +553,7 @@ agent_native_exchange(struct agent_native *n, struct call *call,
 		return;
 	}
 	c->waiter.give = give;
+	c->waiter.recall = recall;
 	c->all = n;
 	c->call = call;
 	buf_init(&c->in, (size_t)n->parts->settings->frame_limit +

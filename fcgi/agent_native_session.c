@@ -277,6 +277,7 @@ session_wait(struct session *s, struct native_call *c)
 	struct span backends = buf_span(&c->agent.backends);
 	int r;
 
+	c->waiter.since = ev_now(s->all->parts->loop);
 	/* Some may have been taken from the call since. */
 	if (s->rooms != NULL && span_is(backends, buf_span(&s->backends)))
 		r = hand_out_wait_by_list(&c->waiter, s->rooms);

@@ -8,6 +8,7 @@
 #include <sys/queue.h>
 #include <uthash.h>
 
+#include "common/http1_head.h"
 #include "common/log.h"
 #include "fcgi/hand_out.h"
 #include "fcgi/store_keys.h"
@@ -89,6 +90,27 @@ room_capacity(void *arg)
 	return capacity;
 }
 
+/* Nobody tells when the other end of a call that waits is gone, and what is
+ * given to it then counts as fetched.  So what may not be done twice goes to a
+ * call that came just now: an older one is answered, and who is alive comes
+ * again at once. */
+static const double fresh_seconds = 1.0;
+
+static bool
+is_stale(const struct room *room, const struct waiter *w,
+    const struct frame *open)
+{
+	struct span method = span_of(open->head.data, 0);
+
+	if (w->since <= 0. || w->recall == NULL ||
+	    ev_now(room->all->loop) - w->since < fresh_seconds)
+		return false;
+	while (method.len < open->head.len &&
+	    method.data[method.len] != ' ')
+		method.len++;
+	return !http1_method_is_idempotent(method);
+}
+
 /* To the waiter whose turn it is; it goes to the end of the line. */
 static bool
 room_give(struct room *room, struct span encoded, const struct frame *open)
@@ -98,6 +120,11 @@ room_give(struct room *room, struct span encoded, const struct frame *open)
 	TAILQ_FOREACH(seat, &room->seats, link) {
 		if (seat->waiter->capacity == 0)
 			continue;
+		if (is_stale(room, seat->waiter, open)) {
+			seat->waiter->recall(seat->waiter);
+			room->left = ev_now(room->all->loop);
+			continue;
+		}
 		TAILQ_REMOVE(&room->seats, seat, link);
 		TAILQ_INSERT_TAIL(&room->seats, seat, link);
 		seat->waiter->give(seat->waiter, encoded, open);

@@ -18,6 +18,7 @@ struct waiter_seat;
 /* A call that waits for exchanges; part of the caller's own struct. */
 struct waiter {
 	size_t capacity;	/* exchanges it still takes */
+	ev_tstamp since;	/* it waits; 0: for how long does not matter */
 	/* Takes one: its OPEN, encoded and decoded (both borrowed).  Lowers
 	 * capacity; must not leave from inside. */
 	void (*give)(struct waiter *w, struct span encoded,

@@ -246,3 +246,28 @@ everything_is_decided(struct stack *s)
 }
 TEST_EACH_WEB(agent_killed, everything_is_decided, .agents = 2,
     .worker_options = { LEASE })
+
+/* Its parked call stays at the worker, which can't know: what may not be done
+ * twice is not given to it. */
+static void
+a_post_is_not_given_to_the_dead(struct stack *s)
+{
+	long long parked;
+	struct client *c;
+	struct response r;
+
+	stack_expect(s, "/ready", 200);
+	parked = now_ms();
+	while (now_ms() < parked + 1500)
+		harness_pause();
+	process_kill(s->agent[0]);
+	c = stack_send(s, "POST", "/hash", "Content-Length: 5\r\n");
+	client_printf(c, "hello");
+	stack_start_agent(s, 1);
+	r = stack_receive(c, "POST");
+	check(r.status == 200, "%d %s", r.status, response_text(&r));
+	check(backend_count(s->backend, "/hash") == 1, "%zu executions",
+	    backend_count(s->backend, "/hash"));
+	response_clear(&r);
+}
+TEST_EACH_WEB(agent_killed, a_post_is_not_given_to_the_dead)
