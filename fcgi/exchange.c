@@ -560,6 +560,12 @@ exchanges_agent_seen(struct exchanges *all, const unsigned char *instance)
 	leases_seen(all->leases, instance);
 }
 
+bool
+exchanges_have(const struct exchanges *all, const struct exchange_id *id)
+{
+	return exchange_find(all, id) != NULL;
+}
+
 size_t
 exchanges_count(const struct exchanges *all)
 {

@@ -45,6 +45,9 @@ struct exchanges *exchanges_new(const struct exchanges_parts *parts);
 void exchanges_free(struct exchanges *all);
 size_t exchanges_count(const struct exchanges *all);
 
+/* Is it one of this worker's, and not over? */
+bool exchanges_have(const struct exchanges *all, const struct exchange_id *id);
+
 /* Places that are given back when the exchange ends. */
 struct exchange_places {
 	struct quota_place *backend, *client;

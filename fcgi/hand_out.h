@@ -38,7 +38,7 @@ void hand_out_free(struct hand_out *h);
 void hand_out_set_alone(struct hand_out *h, bool (*alone)(void *arg),
     void *arg);
 
-/* `alive` says whether the owner of a queued exchange may still live. */
+/* `alive` says whether a queued exchange may still have an owner. */
 void hand_out_set_alive(struct hand_out *h,
     bool (*alive)(void *arg, const struct exchange_id *id), void *arg);
 

@@ -251,11 +251,17 @@ agent_lost(void *arg, const unsigned char *instance)
 	agent_native_lost(((struct worker *)arg)->parts.native, instance);
 }
 
+/* Of its own exchanges a worker knows: one that its client was told 503 about
+ * while Redis was away may still be in a queue that Redis kept. */
 static bool
-owner_may_live(void *arg, const struct exchange_id *id)
+exchange_may_live(void *arg, const struct exchange_id *id)
 {
-	return mailbox_worker_may_live(((struct worker *)arg)->parts.mailbox,
-	    id->byte);
+	const struct agent_parts *parts = &((struct worker *)arg)->parts;
+
+	if (memcmp(id->byte, mailbox_worker_id(parts->mailbox),
+	    WORKER_ID_LEN) == 0)
+		return exchanges_have(parts->exchanges, id);
+	return mailbox_worker_may_live(parts->mailbox, id->byte);
 }
 
 static void
@@ -433,7 +439,7 @@ make_parts(struct worker *w, const char *password)
 	parts->watches = watches_new(w->loop, parts->store);
 	parts->hand_out = hand_out_new(w->loop, parts->store, parts->watches,
 	    settings);
-	hand_out_set_alive(parts->hand_out, owner_may_live, w);
+	hand_out_set_alive(parts->hand_out, exchange_may_live, w);
 	hand_out_set_alone(parts->hand_out, is_alone, w);
 	struct exchanges_parts own = { w->loop, settings, parts->store,
 	    parts->registry, parts->mailbox, parts->hand_out, agent_lost, w };

@@ -176,3 +176,31 @@ a_full_one_counts_as_lost(struct stack *s)
 	stack_wait_ready(s);
 }
 TEST_EACH_WEB(redis_restarted, a_full_one_counts_as_lost)
+
+/* The queue survives where Redis persists it; the client has been told. */
+static void
+what_was_refused_is_not_done_later(struct stack *s)
+{
+	struct client *c;
+	struct response r;
+
+	stack_expect(s, "/ready", 200);
+	process_stop(s->agent[0]);
+	c = stack_send(s, "POST", "/hash", "Content-Length: 5\r\n");
+	client_printf(c, "hello");
+	wait_for(atoi(stack_redis(s, "llen ip:{b:b1}:queue")) == 1,
+	    PATIENCE_MS, "the request is not queued");
+	save(s);
+	process_kill(s->redis);
+	r = stack_receive(c, "POST");
+	check(r.status == 503, "%d", r.status);
+	response_clear(&r);
+	stack_start_redis(s);
+	check(atoi(stack_redis(s, "llen ip:{b:b1}:queue")) == 1,
+	    "the queue was not kept");
+	stack_start_agent(s, 0);
+	stack_wait_ready(s);
+	/* The queue is taken from its front. */
+	check(backend_count(s->backend, "/hash") == 0, "done all the same");
+}
+TEST_EACH_WEB(redis_restarted, what_was_refused_is_not_done_later)
