@@ -13,6 +13,7 @@
 #include "common/memory.h"
 #include "common/privilege.h"
 #include "fcgi/admin_tool.h"
+#include "fcgi/store_options.h"
 
 #define NAME "inverting-proxy-admin"
 #define AT(member) offsetof(struct admin_options, member)
@@ -21,20 +22,7 @@
 static const double PATIENCE = 5.0, LOOK_EVERY = 0.05;
 
 static const struct option option_table[] = {
-	{ .name = "redis", .letter = 'r', .type = OPTION_STRING,
-	    .offset = AT(redis), .fallback = "127.0.0.1:6379",
-	    .value_name = "ADDRESS", .group = "Redis",
-	    .help = "unix:/path, HOST:PORT or redis://HOST:PORT/DB." },
-	{ .name = "redis-user", .type = OPTION_STRING,
-	    .offset = AT(redis_user), .value_name = "NAME",
-	    .help = "ACL user; see deploy/redis." },
-	{ .name = "redis-password-file", .type = OPTION_STRING,
-	    .offset = AT(redis_password_file), .value_name = "FILE",
-	    .help = "The first line of FILE is the password." },
-	{ .name = "redis-timeout", .type = OPTION_DURATION_MS,
-	    .offset = AT(redis_timeout_ms), .fallback = "3s", .min = 100,
-	    .max = 60000, .value_name = "TIME",
-	    .help = "A Redis that does not answer for this long is lost." },
+	STORE_OPTIONS(struct admin_options),
 
 	{ .name = "role", .type = OPTION_STRING, .offset = AT(role),
 	    .value_name = "ROLE", .group = "For token add",

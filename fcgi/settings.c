@@ -6,6 +6,7 @@
 
 #include "common/frame.h"
 #include "fcgi/settings.h"
+#include "fcgi/store_options.h"
 
 #define AT(member) offsetof(struct settings, member)
 
@@ -41,20 +42,7 @@ static const struct option options[] = {
 	    .value_name = "FILE",
 	    .help = "Holds the process id while running." },
 
-	{ .name = "redis", .letter = 'r', .type = OPTION_STRING,
-	    .offset = AT(redis), .fallback = "127.0.0.1:6379",
-	    .value_name = "ADDRESS", .group = "Redis",
-	    .help = "unix:/path, HOST:PORT or redis://HOST:PORT/DB." },
-	{ .name = "redis-user", .type = OPTION_STRING,
-	    .offset = AT(redis_user), .value_name = "NAME",
-	    .help = "ACL user; see deploy/redis." },
-	{ .name = "redis-password-file", .type = OPTION_STRING,
-	    .offset = AT(redis_password_file), .value_name = "FILE",
-	    .help = "The first line of FILE is the password." },
-	{ .name = "redis-timeout", .type = OPTION_DURATION_MS,
-	    .offset = AT(redis_timeout_ms), .fallback = "3s", .min = 100,
-	    .max = 60000, .value_name = "TIME",
-	    .help = "A Redis that does not answer for this long is lost." },
+	STORE_OPTIONS(struct settings),
 
 	{ .name = "admin", .type = OPTION_LIST, .offset = AT(admins),
 	    .value_name = "USER", .group = "Access",
