@@ -68,8 +68,8 @@ a_page_may_not_use_the_login(struct stack *s)
 		"Sec-Fetch-Site: same-site\r\n",
 		"Sec-Fetch-Site: cross-site\r\n",
 		"Sec-Fetch-Site: none\r\nOrigin: http://proxy.test\r\n",
-		"Origin: http://proxy.test\r\n"
-		    "Content-Type: application/json\r\n",
+		("Origin: http://proxy.test\r\n"
+		    "Content-Type: application/json\r\n"),
 	};
 
 	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
