@@ -48,16 +48,6 @@ struct registry {
 	void *changed_arg;
 };
 
-static void *
-array_or_die(size_t count, size_t size)
-{
-	void *array = calloc(count > 0 ? count : 1, size);
-
-	if (array == NULL)
-		fatal("out of memory");
-	return array;
-}
-
 static const char redis_away[] = "Redis is away";
 
 /* --- giving it back --- */
@@ -97,8 +87,8 @@ registry_restore(struct registry *r)
 	    backends = store_key_backends(), tokens = store_key_tokens(),
 	    changed = store_key_changed();
 	const size_t entries = v->backend_count + v->token_count;
-	struct span *argv = array_or_die(HEAD + 2 * entries, sizeof(*argv));
-	char **stored = array_or_die(entries, sizeof(*stored));
+	struct span *argv = registry_array(HEAD + 2 * entries, sizeof(*argv));
+	char **stored = registry_array(entries, sizeof(*stored));
 	char number[24], count[24];
 	size_t n = 0;
 
@@ -269,7 +259,7 @@ wait_push(struct waiting **list, registry_done_fn *fn, void *arg)
 
 	if (fn == NULL)
 		return;
-	w = array_or_die(1, sizeof(*w));
+	w = registry_array(1, sizeof(*w));
 	*w = (struct waiting){ NULL, fn, arg };
 	while (*list != NULL)
 		list = &(*list)->next;
@@ -287,7 +277,7 @@ registry_load(struct registry *r, bool with_times, registry_done_fn *fn,
 		wait_push(&r->next, fn, arg);
 		return;
 	}
-	r->coming = array_or_die(1, sizeof(*r->coming));
+	r->coming = registry_array(1, sizeof(*r->coming));
 	r->failed = false;
 	r->replies = 0;
 	r->next_with_times = false;
@@ -311,7 +301,7 @@ registry_refresh_times(struct registry *r, registry_done_fn *done, void *arg)
 struct registry *
 registry_new(struct store *store)
 {
-	struct registry *r = array_or_die(1, sizeof(*r));
+	struct registry *r = registry_array(1, sizeof(*r));
 	const struct store_key changed = store_key_changed();
 
 	r->store = store;
@@ -502,7 +492,7 @@ static void
 write_end(struct registry *r, struct span id, registry_done_fn *done, void *arg)
 {
 	const struct span exec = span_str("EXEC"), none = { NULL, 0 };
-	struct write *w = array_or_die(1, sizeof(*w));
+	struct write *w = registry_array(1, sizeof(*w));
 
 	*w = (struct write){ r, done, arg };
 	queue_command(r, "INCR", store_key_version(), none, none);

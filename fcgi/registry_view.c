@@ -87,8 +87,8 @@ registry_view_token(const struct registry_view *v, struct span id)
 	return found == NULL ? NULL : *found;
 }
 
-static void *
-array_or_die(size_t count, size_t size)
+void *
+registry_array(size_t count, size_t size)
 {
 	void *array = calloc(count > 0 ? count : 1, size);
 
@@ -123,7 +123,7 @@ void
 registry_view_take_backends(struct registry_view *v,
     const struct store_reply *reply)
 {
-	v->backend = array_or_die(reply->count / 2, sizeof(*v->backend));
+	v->backend = registry_array(reply->count / 2, sizeof(*v->backend));
 	for (size_t i = 0; i + 1 < reply->count; i += 2) {
 		struct span id, json;
 		struct backend *b;
@@ -147,7 +147,7 @@ void
 registry_view_take_tokens(struct registry_view *v,
     const struct store_reply *reply)
 {
-	v->token = array_or_die(reply->count / 2, sizeof(*v->token));
+	v->token = registry_array(reply->count / 2, sizeof(*v->token));
 	for (size_t i = 0; i + 1 < reply->count; i += 2) {
 		struct span id, json;
 		struct token *t;

@@ -15,6 +15,9 @@ struct registry_view {
 	long long version;		/* 0: Redis has none */
 };
 
+/* Zeroed, of one element at least.  Memory running out is fatal. */
+void *registry_array(size_t count, size_t size);
+
 /* With all that is in it.  NULL is fine. */
 void registry_view_free(struct registry_view *v);
 
