@@ -382,6 +382,14 @@ load_begun(const struct load *l)
 	return atomic_load(&l->begun);
 }
 
+void
+load_go_on(const struct load *l, unsigned count)
+{
+	unsigned begun = load_begun(l);
+
+	wait_for(load_begun(l) >= begun + count, 3 * PATIENCE_MS, "no load");
+}
+
 unsigned
 load_ended(const struct load *l)
 {

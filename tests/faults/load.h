@@ -55,6 +55,9 @@ void load_wait(struct load *l);
 
 /* So far. */
 unsigned load_begun(const struct load *l);
+
+/* Until so many more have begun. */
+void load_go_on(const struct load *l, unsigned count);
 unsigned load_ended(const struct load *l);
 unsigned load_running(const struct load *l);	/* at the backend */
 

@@ -27,20 +27,12 @@ start(struct stack *s)
 	return l;
 }
 
-static void
-go_on(struct load *l, unsigned count)
-{
-	unsigned begun = load_begun(l);
-
-	wait_for(load_begun(l) >= begun + count, 3 * PATIENCE_MS, "no load");
-}
-
 /* The load goes on for 4 s after the return, at least. */
 static void
 report(struct stack *s, const char *fault, struct load *l, long long at,
     long long back)
 {
-	go_on(l, 800);
+	load_go_on(l, 800);
 	load_stop(l);
 	fault_report(s, fault, "48 clients, 200/s", l, at, back, &promise);
 }
@@ -76,7 +68,7 @@ away_for_10s(struct stack *s)
 	long long at = now_ns();
 
 	process_kill(s->redis);
-	go_on(l, 2000);		/* at 200 a second */
+	load_go_on(l, 2000);		/* at 200 a second */
 	stack_start_redis(s);
 	report(s, "Redis killed for 10 s", l, at, now_ns());
 }
@@ -89,7 +81,7 @@ paused_for_5s(struct stack *s)
 	long long at = now_ns();
 
 	free(stack_redis(s, "client pause 5000"));
-	go_on(l, 1000);
+	load_go_on(l, 1000);
 	report(s, "Redis: CLIENT PAUSE 5 s", l, at, now_ns());
 }
 FAULT_EACH_WEB(redis, paused_for_5s, MANY_WORKERS)
@@ -101,7 +93,7 @@ full(struct stack *s)
 	long long at = now_ns();
 
 	free(stack_redis(s, "config set maxmemory 1"));
-	go_on(l, 2600);		/* longer than a worker may be silent */
+	load_go_on(l, 2600);		/* longer than a worker may be silent */
 	free(stack_redis(s, "config set maxmemory 0"));
 	report(s, "Redis: maxmemory for 13 s", l, at, now_ns());
 }
@@ -116,7 +108,7 @@ connections_killed(struct stack *s)
 	for (int i = 0; i < 3; i++) {
 		free(stack_redis(s, "client kill type normal"));
 		free(stack_redis(s, "client kill type pubsub"));
-		go_on(l, 100);
+		load_go_on(l, 100);
 	}
 	report(s, "Redis: CLIENT KILL of all, thrice", l, at, now_ns());
 }
@@ -131,7 +123,7 @@ scripts_flushed(struct stack *s)
 
 	for (int i = 0; i < 5; i++) {
 		free(stack_redis(s, "script flush"));
-		go_on(l, 50);
+		load_go_on(l, 50);
 	}
 	load_stop(l);
 	fault_report(s, "Redis: SCRIPT FLUSH, 5 times", "48 clients, 200/s",

@@ -18,14 +18,6 @@ start(struct stack *s)
 }
 
 static void
-go_on(struct load *l, unsigned count)
-{
-	unsigned begun = load_begun(l);
-
-	wait_for(load_begun(l) >= begun + count, 3 * PATIENCE_MS, "no load");
-}
-
-static void
 reloaded(struct stack *s)
 {
 	struct load *l = start(s);
@@ -33,7 +25,7 @@ reloaded(struct stack *s)
 
 	/* Graceful, to both. */
 	process_signal(s->web_process, SIGUSR1);
-	go_on(l, 800);
+	load_go_on(l, 800);
 	load_stop(l);
 	fault_report(s, "web server reloaded gracefully", "32 clients, 200/s",
 	    l, at, at, &(struct fault_promise){ 0 });
@@ -54,7 +46,7 @@ restarted(struct stack *s)
 	stack_start_web(s);
 	long long back = now_ns();
 
-	go_on(l, 1000);
+	load_go_on(l, 1000);
 	load_stop(l);
 	/* Who is cut off is: a POST that was begun stays so. */
 	fault_report(s, "web server restarted", "32 clients, 200/s", l, at,

@@ -6,11 +6,17 @@
 
 #include <stddef.h>
 
+#include "tests/integration/stack.h"
+
 enum line_way { LINE_UP, LINE_DOWN };	/* from and to the agent */
 
 /* Listens; what comes goes to 127.0.0.1:port.  Lives as long as the test. */
 struct line *line_new(int port, enum line_way slow, size_t bytes_per_second);
 int line_port(const struct line *l);
+
+/* Starts the first agent behind a new line, and waits until it serves. */
+struct line *line_start_agent(struct stack *s, enum line_way slow,
+    size_t bytes_per_second);
 
 /* Bytes that have gone the slow way so far. */
 size_t line_bytes(struct line *l);

@@ -38,24 +38,12 @@ work(struct backend_connection *c, void *arg)
 	pthread_mutex_unlock(&at_work->lock);
 }
 
-static struct line *
-start_agent_on_line(struct stack *s)
-{
-	struct line *line = line_new(s->port, LINE_UP, FAST);
-
-	s->agent_options[0] = harness_name("--proxy=http://127.0.0.1:%d"
-	    AGENT_MOUNT, line_port(line));
-	stack_start_agent(s, 0);
-	stack_wait_ready(s);
-	return line;
-}
-
 static void
 two_agents_never_do_the_same(struct stack *s)
 {
 	/* Its thread may see the end of this test. */
 	static struct at_work at_work = { .lock = PTHREAD_MUTEX_INITIALIZER };
-	struct line *line = start_agent_on_line(s);
+	struct line *line = line_start_agent(s, LINE_UP, FAST);
 	struct client *c;
 	struct response r;
 
@@ -80,7 +68,7 @@ TEST_EACH_WEB(line_cut, two_agents_never_do_the_same,
 static void
 the_agent_comes_back(struct stack *s)
 {
-	struct line *line = start_agent_on_line(s);
+	struct line *line = line_start_agent(s, LINE_UP, FAST);
 	struct client *c = stack_send(s, "GET", "/never", "");
 	struct response r;
 

@@ -11,22 +11,10 @@
 enum { LARGE = 8, LARGE_LEN = 400 * 1000, SMALL = 4,
 	BYTES_A_SECOND = 1000 * 1000 };
 
-static struct line *
-start_agent_on_line(struct stack *s, enum line_way slow)
-{
-	struct line *line = line_new(s->port, slow, BYTES_A_SECOND);
-
-	s->agent_options[0] = harness_name("--proxy=http://127.0.0.1:%d"
-	    AGENT_MOUNT, line_port(line));
-	stack_start_agent(s, 0);
-	stack_wait_ready(s);
-	return line;
-}
-
 static void
 small_responses_overtake_large_ones(struct stack *s)
 {
-	struct line *line = start_agent_on_line(s, LINE_UP);
+	struct line *line = line_start_agent(s, LINE_UP, BYTES_A_SECOND);
 	size_t begun = line_bytes(line), len;
 	struct client *large[LARGE];
 	char target[32];
@@ -57,7 +45,7 @@ TEST_EACH(slow_line, small_responses_overtake_large_ones,
 static void
 large_requests_are_sent_once(struct stack *s)
 {
-	struct line *line = start_agent_on_line(s, LINE_DOWN);
+	struct line *line = line_start_agent(s, LINE_DOWN, BYTES_A_SECOND);
 	size_t begun = line_bytes(line), len;
 	struct client *large[LARGE];
 	char length[64], want[64];
