@@ -13,6 +13,7 @@
 
 #include "common/log.h"
 #include "fcgi/prefork.h"
+#include "fcgi/responder.h"
 #include "fcgi/upgrade.h"
 #include "fcgi/worker.h"
 
@@ -29,6 +30,7 @@ struct prefork {
 	const struct settings *settings;
 	const char *password;
 	int listen_fd;
+	int pass[2];		/* from worker to worker: kept connections */
 	struct child *children;
 	long count;
 	sigset_t signals;	/* that it waits for */
@@ -77,7 +79,8 @@ tell_parent(void *arg)
 static void
 start_child(struct prefork *p, struct child *child)
 {
-	static const struct worker_owner owner = { .serving = tell_parent };
+	const struct worker_owner owner = { .serving = tell_parent,
+	    .pass = p->pass };
 	pid_t parent = getpid();
 
 	child->started = time(NULL);
@@ -98,6 +101,14 @@ start_child(struct prefork *p, struct child *child)
 	handle(SIGUSR2, SIG_IGN);
 	sigprocmask(SIG_UNBLOCK, &p->signals, NULL);
 	exit(worker_run(p->settings, p->password, p->listen_fd, &owner));
+}
+
+/* A former program's, so that its workers pass to ours. */
+static void
+open_pass(struct prefork *p)
+{
+	if (!upgrade_take_pass(p->pass) && !responder_pass_open(p->pass))
+		fatal("no socket between the workers: %s", strerror(errno));
 }
 
 static void
@@ -167,7 +178,7 @@ upgrade(struct prefork *p)
 		if (p->children[i].pid > 0)
 			pid[count++] = p->children[i].pid;
 	log_info(NULL, "a new program takes over from %zu workers", count);
-	upgrade_execute(p->listen_fd, p->password, pid, count);
+	upgrade_execute(p->listen_fd, p->pass, p->password, pid, count);
 	free(pid);
 }
 
@@ -212,6 +223,7 @@ prefork_run(const struct settings *settings, const char *password,
 	p.children = calloc((size_t)p.count, sizeof *p.children);
 	if (p.children == NULL)
 		fatal("out of memory");
+	open_pass(&p);
 	block_signals(&p.signals);
 	for (size_t i = 0; i < SIGNALS; i++)
 		handle(signals[i], on_signal);
@@ -285,7 +297,7 @@ upgrade_alone(void *arg)
 	close(ends[0]);
 	if (copy > 0) {
 		block_signals(&p->signals);
-		upgrade_execute(p->listen_fd, p->password, &copy, 1);
+		upgrade_execute(p->listen_fd, p->pass, p->password, &copy, 1);
 		sigprocmask(SIG_UNBLOCK, &p->signals, NULL);
 		(void)!write(ends[1], "", 1);
 		waitpid(copy, NULL, 0);
@@ -303,8 +315,9 @@ prefork_run_alone(const struct settings *settings, const char *password,
 	struct prefork p = { .settings = settings, .password = password,
 	    .listen_fd = listen_fd };
 	const struct worker_owner owner = { .serving = serving_alone,
-	    .upgrade = upgrade_alone, .arg = &p };
+	    .upgrade = upgrade_alone, .arg = &p, .pass = p.pass };
 
+	open_pass(&p);
 	block_signals(&p.signals);
 	handle(SIGCHLD, on_child);
 	handle(SIGUSR1, SIG_IGN);

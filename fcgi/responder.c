@@ -27,6 +27,7 @@ enum { ACCEPTS_PER_TURN = 16 };
 #define HEAD_TIMEOUT 10.0	/* from a head's first byte to its last */
 #define LINGER_TIMEOUT 30.0	/* without progress after the response */
 #define IDLE_CLOSE_AFTER 0.5	/* when stopping */
+#define STOPPING_LOOK 0.1
 #define ACCEPT_PAUSE 0.1	/* when descriptors have run out */
 #define UNCLAIMED_AFTER 0.5	/* when stopping */
 #define UNCLAIMED_LOOK 0.05
@@ -34,10 +35,13 @@ enum { ACCEPTS_PER_TURN = 16 };
 void
 responder_accept(struct responder *r)
 {
-	if (r->listen_fd >= 0 && !r->is_stopping &&
-	    !ev_is_active(&r->accept_pause) &&
-	    r->connections < r->max_connections)
+	if (r->listen_fd < 0 || r->is_stopping ||
+	    r->connections >= r->max_connections)
+		return;
+	if (!ev_is_active(&r->accept_pause))
 		ev_io_start(r->loop, &r->acceptable);
+	if (r->pass_from >= 0)
+		ev_io_start(r->loop, &r->passed);
 }
 
 void
@@ -102,17 +106,21 @@ pause_accepting(struct responder *r)
 	ev_timer_start(r->loop, &r->accept_pause);
 }
 
-/* A web server may be about to send a request on a kept connection, and takes
- * its end for a failure then.  So idle ones are kept for a moment; one that
- * is used is closed after its response. */
+/* Where no other worker takes them, idle connections are closed; but a web
+ * server may be about to send a request on one, and takes its end for a failure
+ * then.  So they are kept for a moment; one that is used is closed after its
+ * response. */
 static void
-on_idle_close(struct ev_loop *loop, ev_timer *timer, int events)
+on_stopping(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct responder *r = timer->data;
 	struct conn *c, *next;
 
-	(void)loop;
 	(void)events;
+	responder_pass_idle(r);
+	if (responder_can_pass(r) ||
+	    ev_now(loop) - r->stopped_at < IDLE_CLOSE_AFTER)
+		return;
 	for (c = LIST_FIRST(&r->open); c != NULL; c = next) {
 		next = LIST_NEXT(c, link);
 		if (c->state == CONN_WAITS_FOR_REQUEST && !c->is_cgi &&
@@ -130,6 +138,15 @@ on_accept_pause(struct ev_loop *loop, ev_timer *w, int events)
 }
 
 /* The request is mostly there already. */
+void
+responder_adopt(struct responder *r, int fd, bool is_unclaimed)
+{
+	struct conn *c = conn_new(r, fd, fd);
+
+	c->is_unclaimed = is_unclaimed;
+	conn_on_readable(r->loop, &c->readable, EV_READ);
+}
+
 static void
 accepted(struct responder *r, int fd)
 {
@@ -140,9 +157,7 @@ accepted(struct responder *r, int fd)
 		close(fd);
 		return;
 	}
-	struct conn *c = conn_new(r, fd, fd);
-	c->is_unclaimed = r->is_stopping;
-	conn_on_readable(r->loop, &c->readable, EV_READ);
+	responder_adopt(r, fd, r->is_stopping);
 }
 
 static void
@@ -209,7 +224,7 @@ responder_new_common(struct ev_loop *loop,
 		fatal("out of memory");
 	r->loop = loop;
 	r->handler = handler;
-	r->listen_fd = -1;
+	r->listen_fd = r->pass_into = r->pass_from = -1;
 	r->head_timeout = HEAD_TIMEOUT;
 	r->linger_timeout = LINGER_TIMEOUT;
 	LIST_INIT(&r->open);
@@ -218,7 +233,8 @@ responder_new_common(struct ev_loop *loop,
 	SLIST_INIT(&r->retired_calls);
 	ev_prepare_init(&r->turn, on_turn);
 	ev_idle_init(&r->again, on_again);
-	r->turn.data = r->again.data = r;
+	ev_init(&r->stopping, on_stopping);
+	r->turn.data = r->again.data = r->stopping.data = r;
 	/* Last, so that what others write when a turn ends goes with it. */
 	ev_set_priority(&r->turn, EV_MINPRI);
 	ev_prepare_start(loop, &r->turn);
@@ -242,10 +258,8 @@ responder_new(struct ev_loop *loop, int listen_fd,
 	setsockopt(listen_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	ev_io_init(&r->acceptable, on_acceptable, listen_fd, EV_READ);
 	ev_init(&r->accept_pause, on_accept_pause);
-	ev_init(&r->idle_close, on_idle_close);
 	ev_timer_init(&r->unclaimed, on_unclaimed, 0., UNCLAIMED_LOOK);
-	r->idle_close.data = r->unclaimed.data = r;
-	r->acceptable.data = r->accept_pause.data = r;
+	r->unclaimed.data = r->acceptable.data = r->accept_pause.data = r;
 	ev_io_start(loop, &r->acceptable);
 	return r;
 }
@@ -268,8 +282,12 @@ responder_stop_accepting(struct responder *r)
 		ev_io_stop(r->loop, &r->acceptable);
 		ev_timer_stop(r->loop, &r->accept_pause);
 	}
-	r->idle_close.repeat = IDLE_CLOSE_AFTER;
-	ev_timer_again(r->loop, &r->idle_close);
+	if (r->pass_from >= 0)
+		ev_io_stop(r->loop, &r->passed);
+	responder_pass_idle(r);
+	r->stopped_at = ev_now(r->loop);
+	r->stopping.repeat = STOPPING_LOOK;
+	ev_timer_again(r->loop, &r->stopping);
 }
 
 void
@@ -302,9 +320,10 @@ responder_free(struct responder *r)
 	struct conn *c;
 	if (r == NULL)
 		return;
+	r->nobody_takes = true;
 	responder_stop_accepting(r);
 	responder_take_unclaimed(r, false);
-	ev_timer_stop(r->loop, &r->idle_close);
+	ev_timer_stop(r->loop, &r->stopping);
 	while ((c = LIST_FIRST(&r->open)) != NULL)
 		conn_lose(c);
 	reap(r);

@@ -66,8 +66,17 @@ struct responder *responder_new_cgi(struct ev_loop *loop,
 void responder_set_times(struct responder *r, double head_seconds,
     double linger_seconds);
 
-/* No new connections, and idle kept ones are closed; calls go on.  After each
- * response a kept connection is closed. */
+/* A socket through which workers pass connections on to each other: what one
+ * writes into end 0, one of the others reads from end 1.  false: see errno. */
+bool responder_pass_open(int ends[2]);
+
+/* Takes the kept connections that workers with the same ends (the caller's)
+ * give away, and passes its own on to them when it has stopped accepting. */
+void responder_pass(struct responder *r, const int ends[2]);
+
+/* No new connections; calls go on.  Kept connections that wait for a request,
+ * now or after a response, are passed on; those that nobody takes within half
+ * a second are closed once nothing more has come on them. */
 void responder_stop_accepting(struct responder *r);
 
 /* After that: takes connections all the same that nobody else on the socket
@@ -77,6 +86,10 @@ void responder_take_unclaimed(struct responder *r, bool on);
 /* Calls whose response is not yet written out, and open connections. */
 size_t responder_calls(const struct responder *r);
 size_t responder_connections(const struct responder *r);
+
+/* After it has stopped: is there no call and no connection left, also none
+ * that still waits to be taken by others? */
+bool responder_is_done(const struct responder *r);
 
 /* Closes everything at once, calls of gone included, and frees. */
 void responder_free(struct responder *r);

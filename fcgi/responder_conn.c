@@ -437,10 +437,13 @@ settle_finish(struct conn *c)
 		linger(c);
 		return;
 	}
+	bool is_kept = !c->is_cgi && c->scan.keeps_connection;
+	if (is_kept && conn_pass_on(c))
+		return;
 	/* When stopping, the next request may have come in the moment since
 	 * this one's end was written: it is served, not reset. */
-	if (c->is_cgi || !c->scan.keeps_connection ||
-	    (r->is_stopping && conn_is_silent(c))) {
+	if (!is_kept || (r->is_stopping && !responder_can_pass(r) &&
+	    conn_is_silent(c))) {
 		conn_close(c);
 		return;
 	}

@@ -1,7 +1,8 @@
 /* responder_private.h - what the files of the responder share: responder.c
  * (accepting, and what ends a loop turn), responder_conn.c (a connection),
- * responder_call.c (a call), responder_fastcgi.c (libfcgi), responder_cgi.c.
- * Tests may look in here too. */
+ * responder_pass.c (it goes to another worker), responder_call.c (a call),
+ * responder_fastcgi.c (libfcgi), responder_cgi.c.  Tests may look in here
+ * too. */
 #ifndef FCGI_RESPONDER_PRIVATE_H
 #define FCGI_RESPONDER_PRIVATE_H
 
@@ -92,10 +93,14 @@ struct responder {
 	size_t max_connections;
 	ev_io acceptable;
 	ev_timer accept_pause;
-	ev_timer idle_close;		/* when stopping */
+	ev_timer stopping;		/* looks at idle connections */
+	ev_tstamp stopped_at;
 	ev_timer unclaimed;		/* when stopping: looks again */
 	ev_tstamp unclaimed_since;
 	bool is_alone;			/* nobody else took the last one */
+	int pass_into, pass_from;	/* -1: no other workers */
+	ev_io passed;
+	bool nobody_takes;		/* what is passed on when stopping */
 	ev_prepare turn;		/* the end of each loop turn */
 	ev_idle again;			/* keeps the next turn from waiting */
 	struct conn_list open;
@@ -120,6 +125,8 @@ struct responder {
 struct responder *responder_new_common(struct ev_loop *loop,
     const struct responder_handler *handler);
 void responder_accept(struct responder *r);	/* when there is room */
+/* A connection that was accepted, here or by another worker. */
+void responder_adopt(struct responder *r, int fd, bool is_unclaimed);
 /* The next turn comes at once, without an event. */
 void responder_take_another_turn(struct responder *r);
 
@@ -144,6 +151,13 @@ void conn_tell_content(struct conn *c);
 void conn_discard_content(struct conn *c);
 /* The call is over; its memory stays until the turn ends. */
 void conn_retire_call(struct call *call);
+
+/* responder_pass.c, only of use when stopping */
+bool responder_can_pass(const struct responder *r);
+/* Passes on what waits for a request, and takes back what nobody takes. */
+void responder_pass_idle(struct responder *r);
+/* true: it is closed here. */
+bool conn_pass_on(struct conn *c);
 
 /* responder_fastcgi.c: the door to libfcgi, which is called for what is in
  * memory only. */

@@ -20,14 +20,14 @@ enum {
 	REHEARSAL_SECONDS = 5,
 };
 
-/* "rehearsal", or "FD:PID,PID,...": the pipe with the password, -1 without, and
- * the former workers. */
+/* "rehearsal", or "FD,FD,FD:PID,PID,...": the pipe with the password (-1
+ * without), the socket between the workers, and the former workers. */
 static const char variable[] = "INVERTING_PROXY_UPGRADE";
 static const char rehearsal_word[] = "rehearsal";
 
 static char *const *command;
 static bool is_rehearsal, is_under_way, is_dismissed;
-static int password_fd = -1;
+static int password_fd = -1, pass_fds[2] = { -1, -1 };
 static pid_t former[FORMER_MAX];
 static size_t former_count;
 
@@ -51,19 +51,17 @@ void
 upgrade_init(char *const *argv)
 {
 	const char *left = getenv(variable);
-	char *end;
+	int at = 0;
 
 	command = argv;
 	if (left == NULL)
 		return;
 	if (strcmp(left, rehearsal_word) == 0) {
 		is_rehearsal = true;
-	} else {
-		password_fd = (int)strtol(left, &end, 10);
-		if (*end == ':') {
-			is_under_way = true;
-			read_former(end + 1);
-		}
+	} else if (sscanf(left, "%d,%d,%d:%n", &password_fd, &pass_fds[0],
+	    &pass_fds[1], &at) == 3 && at > 0) {
+		is_under_way = true;
+		read_former(left + at);
 	}
 	unsetenv(variable);
 }
@@ -78,6 +76,16 @@ bool
 upgrade_is_under_way(void)
 {
 	return is_under_way;
+}
+
+/* Does it outlive this program?  false: it is no descriptor. */
+static bool
+set_kept(const int ends[2], bool on)
+{
+	for (int i = 0; i < 2; i++)
+		if (fcntl(ends[i], F_SETFD, on ? 0 : FD_CLOEXEC) < 0)
+			return false;
+	return true;
 }
 
 char *
@@ -98,6 +106,15 @@ upgrade_take_password(void)
 		fatal("out of memory");
 	explicit_bzero(text, sizeof text);
 	return password;
+}
+
+bool
+upgrade_take_pass(int ends[2])
+{
+	if (pass_fds[0] < 0)
+		return false;
+	memcpy(ends, pass_fds, sizeof pass_fds);
+	return set_kept(ends, false);
 }
 
 void
@@ -179,24 +196,25 @@ pass_password(const char *password)
 }
 
 void
-upgrade_execute(int listen_fd, const char *password, const pid_t *workers,
-    size_t count)
+upgrade_execute(int listen_fd, const int pass[2], const char *password,
+    const pid_t *workers, size_t count)
 {
 	int fd = pass_password(password);
-	size_t room = 32 + count * 24, len;
+	size_t room = 64 + count * 24, len;
 	char *left = malloc(room);
 
 	if (left == NULL)
 		fatal("out of memory");
-	len = (size_t)snprintf(left, room, "%d:", fd);
+	len = (size_t)snprintf(left, room, "%d,%d,%d:", fd, pass[0], pass[1]);
 	for (size_t i = 0; i < count; i++)
 		len += (size_t)snprintf(left + len, room - len, "%s%ld",
 		    i > 0 ? "," : "", (long)workers[i]);
 	if (dup2(listen_fd, STDIN_FILENO) == STDIN_FILENO &&
-	    setenv(variable, left, 1) == 0)
+	    setenv(variable, left, 1) == 0 && set_kept(pass, true))
 		execvp(command[0], command);
 	log_error(NULL, "no upgrade: %s: %s", command[0], strerror(errno));
 	unsetenv(variable);
+	(void)set_kept(pass, false);
 	if (fd >= 0)
 		close(fd);
 	free(left);

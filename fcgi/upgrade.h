@@ -25,6 +25,10 @@ bool upgrade_is_under_way(void);
 /* What it knew, and may not be readable any more; heap, NULL: nothing. */
 char *upgrade_take_password(void);
 
+/* The ends of the socket through which its workers pass connections on
+ * (responder.h); false: it had none. */
+bool upgrade_take_pass(int ends[2]);
+
 /* Tells the former workers to stop, once. */
 void upgrade_dismiss_former(void);
 
@@ -35,9 +39,9 @@ size_t upgrade_count_former(void);
  * log says why not. */
 bool upgrade_is_possible(void);
 
-/* Executes the program, with these workers left to it.  Returns only when that
- * fails; the log says why. */
-void upgrade_execute(int listen_fd, const char *password,
+/* Executes the program, with these workers left to it, and the ends of the
+ * socket between them.  Returns only when that fails; the log says why. */
+void upgrade_execute(int listen_fd, const int pass[2], const char *password,
     const pid_t *workers, size_t count);
 
 #endif

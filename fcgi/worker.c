@@ -284,6 +284,8 @@ begin_serving(struct worker *w)
 	else
 		w->responder = responder_new(w->loop, w->listen_fd,
 		    &call_handler, (size_t)w->settings->max_connections);
+	if (w->owner.pass != NULL)
+		responder_pass(w->responder, w->owner.pass);
 	if (w->owner.serving != NULL)
 		w->owner.serving(w->owner.arg);
 	responder_set_times(w->responder,
@@ -343,8 +345,7 @@ on_drain_check(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)events;
 	take_responses(w, exchanges_count(w->parts.exchanges) > 0);
 	/* What an LPOP on its way brings belongs to another worker now. */
-	if (responder_calls(w->responder) == 0 &&
-	    responder_connections(w->responder) == 0 &&
+	if (responder_is_done(w->responder) &&
 	    store_is_quiet(w->parts.store))
 		ev_break(loop, EVBREAK_ALL);
 }

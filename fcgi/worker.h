@@ -8,11 +8,13 @@
 
 /* Who runs the worker; each may be NULL.  serving: it accepts calls from now
  * on.  upgrade: SIGUSR2; true: this process is a copy that goes on with what
- * the worker has. */
+ * the worker has.  pass: the two ends of what it shares with other workers
+ * (responder_pass_open). */
 struct worker_owner {
 	void (*serving)(void *arg);
 	bool (*upgrade)(void *arg);
 	void *arg;
+	const int *pass;
 };
 
 /* Serves until SIGTERM (or SIGINT) and the end of what was under way then.
