@@ -70,6 +70,21 @@ Test(responder_cgi, serves_a_request_with_content)
 	cgi_end(&run);
 }
 
+Test(responder_cgi, serves_its_request_when_it_is_told_to_stop)
+{
+	struct cgi_run run = { 0 };
+	setenv("CONTENT_LENGTH", "3", 1);
+	app.on_content = READ_AND_FINISH;
+	cgi_begin(&run);
+	RUN_UNTIL(app.requests == 1);
+	responder_stop_accepting(responder);
+	run_for(0.7);
+	cr_assert_eq(write(run.to, "abc", 3), 3);
+	RUN_UNTIL(run.done);
+	cr_assert_str_eq(app.content, "abc");
+	cgi_end(&run);
+}
+
 Test(responder_cgi, reads_to_the_end_of_file_when_chunked)
 {
 	struct cgi_run run = { 0 };
