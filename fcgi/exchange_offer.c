@@ -131,8 +131,8 @@ exchange_withdraw(struct exchange *x)
 	if (x->line == NULL)
 		return;
 	exchange_left_queue(x);
-	hand_out_withdraw(x->all->parts.hand_out, span_str(x->backend),
-	    exchange_encode_open(x, NULL), NULL, NULL);
+	hand_out_drop(x->all->parts.hand_out, span_str(x->backend),
+	    exchange_encode_open(x, NULL));
 }
 
 static void
@@ -269,8 +269,8 @@ exchange_stays_missing(struct exchange *x)
 		return;
 	}
 	/* In case it came back into the queue meanwhile. */
-	hand_out_withdraw(x->all->parts.hand_out, span_str(x->backend),
-	    exchange_encode_open(x, NULL), NULL, NULL);
+	hand_out_drop(x->all->parts.hand_out, span_str(x->backend),
+	    exchange_encode_open(x, NULL));
 	exchange_offer(x);
 }
 
@@ -360,10 +360,12 @@ exchanges_on_down_timer(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)loop;
 	(void)events;
-	HASH_ITER(hh, all->by_id, x, next)
-		if (x->state == EXCHANGE_WAITS_FOR_AGENT)
-			exchange_fail(x, 503,
-			    "The proxy's store is not available.");
+	HASH_ITER(hh, all->by_id, x, next) {
+		if (x->state != EXCHANGE_WAITS_FOR_AGENT)
+			continue;
+		exchange_withdraw(x);
+		exchange_fail(x, 503, "The proxy's store is not available.");
+	}
 }
 
 void

@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "fcgi/hand_out.h"
 #include "fcgi/store_keys.h"
+#include "fcgi/withdrawal.h"
 
 enum {
 	SWEEP_SECONDS = 30,	/* how often empty rooms are given up */
@@ -70,6 +71,9 @@ struct hand_out {
 	bool (*alone)(void *arg);
 	void *alone_arg;
 	ev_timer sweep;
+	struct withdrawals *withdrawals;
+	ev_tstamp down_since;	/* Redis; 0: it is not */
+	ev_timer truce;		/* nothing is taken from queues */
 };
 
 static struct span
@@ -88,6 +92,18 @@ room_capacity(void *arg)
 	TAILQ_FOREACH(seat, &room->seats, link)
 		capacity += seat->waiter->capacity;
 	return capacity;
+}
+
+/* A worker is heard again half a second after Redis is back, at the latest,
+ * and begins with what it has to withdraw. */
+static const double truce_seconds = 0.6;
+
+static size_t
+queue_room(void *arg)
+{
+	const struct room *room = arg;
+
+	return ev_is_active(&room->all->truce) ? 0 : room_capacity(arg);
 }
 
 /* Nobody tells when the other end of a call that waits is gone, and what is
@@ -262,7 +278,7 @@ room_get(struct hand_out *h, struct span backend)
 	TAILQ_INIT(&room->held);
 	ev_timer_init(&room->held_timer, on_held_timer, 0., 0.);
 	room->held_timer.data = room;
-	struct watch_handler handler = { room_capacity, room_give_queued,
+	struct watch_handler handler = { queue_room, room_give_queued,
 	    room_told, room };
 
 	room->watch = watch_new(h->watches, store_key_queue(backend),
@@ -327,11 +343,46 @@ hand_out_attend(struct hand_out *h, struct span backend)
 	write_attended(room);
 }
 
+static void
+on_truce_end(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct hand_out *h = timer->data;
+	struct room *room, *next;
+
+	(void)loop;
+	(void)events;
+	HASH_ITER(hh, h->rooms, room, next)
+		watch_want(room->watch);
+}
+
+void
+hand_out_store_down(struct hand_out *h)
+{
+	if (h->down_since <= 0)
+		h->down_since = ev_now(h->loop);
+}
+
+/* For so long that workers may have answered clients with 503. */
+static bool
+was_away_for_long(const struct hand_out *h)
+{
+	return h->down_since > 0 && ev_now(h->loop) - h->down_since >
+	    (double)h->settings->redis_timeout_ms / 2000;
+}
+
 void
 hand_out_store_up(struct hand_out *h)
 {
 	struct room *room, *next;
 
+	withdrawals_store_up(h->withdrawals);
+	if (was_away_for_long(h) &&
+	    (h->alone == NULL || !h->alone(h->alone_arg))) {
+		ev_timer_stop(h->loop, &h->truce);
+		ev_timer_set(&h->truce, truce_seconds, 0.);
+		ev_timer_start(h->loop, &h->truce);
+	}
+	h->down_since = 0;
 	HASH_ITER(hh, h->rooms, room, next)
 		if (room->attended > 0)
 			write_attended(room);
@@ -456,6 +507,14 @@ hand_out_withdraw(struct hand_out *h, struct span backend,
 }
 
 void
+hand_out_drop(struct hand_out *h, struct span backend, struct span encoded)
+{
+	struct store_key queue = store_key_queue(backend);
+
+	withdrawals_add(h->withdrawals, &queue, encoded);
+}
+
+void
 hand_out_find(struct hand_out *h, struct span backend, struct span encoded,
     store_reply_fn *done, void *arg)
 {
@@ -493,6 +552,9 @@ hand_out_new(struct ev_loop *loop, struct store *store,
 	h->store = store;
 	h->watches = watches;
 	h->settings = settings;
+	h->withdrawals = withdrawals_new(store);
+	ev_timer_init(&h->truce, on_truce_end, 0., 0.);
+	h->truce.data = h;
 	ev_timer_init(&h->sweep, on_sweep, SWEEP_SECONDS, SWEEP_SECONDS);
 	h->sweep.data = h;
 	ev_timer_start(loop, &h->sweep);
@@ -509,6 +571,8 @@ hand_out_free(struct hand_out *h)
 		return;
 	ev_ref(h->loop);
 	ev_timer_stop(h->loop, &h->sweep);
+	ev_timer_stop(h->loop, &h->truce);
+	withdrawals_free(h->withdrawals);
 	HASH_ITER(hh, h->rooms, room, next)
 		room_free(room);
 	free(h);

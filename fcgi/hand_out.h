@@ -45,8 +45,10 @@ void hand_out_set_alive(struct hand_out *h,
 /* An agent of this backend has called: notes that it is attended. */
 void hand_out_attend(struct hand_out *h, struct span backend);
 
-/* Redis is back, and may have forgotten who was seen. */
+/* Redis is back, and may have forgotten who was seen, or kept the exchanges of
+ * other workers that their clients were told 503 about. */
 void hand_out_store_up(struct hand_out *h);
+void hand_out_store_down(struct hand_out *h);
 
 /* The waiter takes exchanges of these backends (HELLO encoding) from now on,
  * until it leaves.  -1 without memory. */
@@ -99,5 +101,9 @@ void hand_out_find(struct hand_out *h, struct span backend,
  * removed (0: an agent was quicker). */
 void hand_out_withdraw(struct hand_out *h, struct span backend,
     struct span encoded, store_reply_fn *done, void *arg);
+
+/* The same without fail: when Redis is away, once it is back. */
+void hand_out_drop(struct hand_out *h, struct span backend,
+    struct span encoded);
 
 #endif

@@ -198,8 +198,11 @@ store_up(void *arg)
 static void
 store_down(void *arg, const char *why)
 {
+	struct agent_parts *parts = &((struct worker *)arg)->parts;
+
 	(void)why;
-	exchanges_store_down(((struct worker *)arg)->parts.exchanges);
+	hand_out_store_down(parts->hand_out);
+	exchanges_store_down(parts->exchanges);
 }
 
 static void
