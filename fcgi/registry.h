@@ -36,14 +36,16 @@ struct token {
 
 struct registry;
 
-/* The cache.  Loads when the store comes up and whenever the version changes
- * (call registry_store_up and registry_store_message from the store's
+/* The cache.  Loads when the store comes up, and what has changed when it is
+ * told so (call registry_store_up and registry_store_message from the store's
  * handler). */
 struct registry *registry_new(struct store *store);
 void registry_free(struct registry *r);	/* after store_free */
 void registry_store_up(struct registry *r);
-/* true when the channel was the registry's */
-bool registry_store_message(struct registry *r, struct span channel);
+/* true when the channel was the registry's; id: of the entry that has changed,
+ * the message's payload */
+bool registry_store_message(struct registry *r, struct span channel,
+    struct span id);
 
 /* Has it been loaded at least once? */
 bool registry_is_loaded(const struct registry *r);

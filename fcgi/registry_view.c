@@ -49,42 +49,73 @@ id_compare(struct span key, const char *id)
 	return order != 0 ? order : (key.len > len) - (key.len < len);
 }
 
-static int
-backend_find_compare(const void *key, const void *element)
+static const char *
+backend_id_at(const void *array, size_t i)
 {
-	return id_compare(*(const struct span *)key,
-	    (*(struct backend *const *)element)->id);
+	return ((struct backend *const *)array)[i]->id;
 }
 
-static int
-token_find_compare(const void *key, const void *element)
+static const char *
+token_id_at(const void *array, size_t i)
 {
-	return id_compare(*(const struct span *)key,
-	    (*(struct token *const *)element)->id);
+	return ((struct token *const *)array)[i]->id;
+}
+
+/* The place of the first that does not sort before the id; *found: it has that
+ * id. */
+static size_t
+place_of(struct span id, const void *array, size_t count,
+    const char *(*id_at)(const void *array, size_t i), bool *found)
+{
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		const size_t middle = low + (high - low) / 2;
+
+		if (id_compare(id, id_at(array, middle)) > 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*found = low < count && id_compare(id, id_at(array, low)) == 0;
+	return low;
+}
+
+static size_t
+backend_place(const struct registry_view *v, struct span id, bool *found)
+{
+	return place_of(id, v->backend, v->backend_count, backend_id_at,
+	    found);
+}
+
+static size_t
+token_place(const struct registry_view *v, struct span id, bool *found)
+{
+	return place_of(id, v->token, v->token_count, token_id_at, found);
 }
 
 struct backend *
 registry_view_backend(const struct registry_view *v, struct span id)
 {
-	struct backend **found;
+	bool found;
 
-	if (v == NULL || v->backend_count == 0 || id.len == 0)
+	if (v == NULL || id.len == 0)
 		return NULL;
-	found = bsearch(&id, v->backend, v->backend_count,
-	    sizeof(struct backend *), backend_find_compare);
-	return found == NULL ? NULL : *found;
+	const size_t i = backend_place(v, id, &found);
+
+	return found ? v->backend[i] : NULL;
 }
 
 struct token *
 registry_view_token(const struct registry_view *v, struct span id)
 {
-	struct token **found;
+	bool found;
 
-	if (v == NULL || v->token_count == 0 || id.len == 0)
+	if (v == NULL || id.len == 0)
 		return NULL;
-	found = bsearch(&id, v->token, v->token_count,
-	    sizeof(struct token *), token_find_compare);
-	return found == NULL ? NULL : *found;
+	const size_t i = token_place(v, id, &found);
+
+	return found ? v->token[i] : NULL;
 }
 
 void *
@@ -119,25 +150,57 @@ log_bad_entry(const char *what, struct span id, char *error)
 	free(error);
 }
 
+static struct backend *
+read_backend(struct span id, struct span json)
+{
+	char *error = NULL;
+	struct backend *b = backend_from_json(json, &error);
+
+	if (b != NULL && span_is(span_str(b->id), id))
+		return b;
+	log_bad_entry("backend", id, error);
+	backend_free(b);
+	return NULL;
+}
+
+static struct token *
+read_token(struct span id, struct span json)
+{
+	char *error = NULL;
+	struct token *t = token_from_stored(id, json, &error);
+
+	if (t == NULL)
+		log_bad_entry("token", id, error);
+	return t;
+}
+
+struct backend *
+registry_view_read_backend(struct span id, const struct store_reply *reply)
+{
+	return reply->kind != STORE_STRING ? NULL :
+	    read_backend(id, reply->string);
+}
+
+struct token *
+registry_view_read_token(struct span id, const struct store_reply *reply)
+{
+	return reply->kind != STORE_STRING ? NULL :
+	    read_token(id, reply->string);
+}
+
 void
 registry_view_take_backends(struct registry_view *v,
     const struct store_reply *reply)
 {
+	struct span id, json;
+
 	v->backend = registry_array(reply->count / 2, sizeof(*v->backend));
 	for (size_t i = 0; i + 1 < reply->count; i += 2) {
-		struct span id, json;
-		struct backend *b;
-		char *error = NULL;
+		struct backend *b = pair_at(reply, i, &id, &json) ?
+		    read_backend(id, json) : NULL;
 
-		if (!pair_at(reply, i, &id, &json))
-			continue;
-		b = backend_from_json(json, &error);
-		if (b != NULL && span_is(span_str(b->id), id)) {
+		if (b != NULL)
 			v->backend[v->backend_count++] = b;
-		} else {
-			log_bad_entry("backend", id, error);
-			backend_free(b);
-		}
 	}
 	qsort(v->backend, v->backend_count, sizeof(struct backend *),
 	    backend_compare);
@@ -147,22 +210,100 @@ void
 registry_view_take_tokens(struct registry_view *v,
     const struct store_reply *reply)
 {
+	struct span id, json;
+
 	v->token = registry_array(reply->count / 2, sizeof(*v->token));
 	for (size_t i = 0; i + 1 < reply->count; i += 2) {
-		struct span id, json;
-		struct token *t;
-		char *error = NULL;
+		struct token *t = pair_at(reply, i, &id, &json) ?
+		    read_token(id, json) : NULL;
 
-		if (!pair_at(reply, i, &id, &json))
-			continue;
-		if ((t = token_from_stored(id, json, &error)) != NULL)
+		if (t != NULL)
 			v->token[v->token_count++] = t;
-		else
-			log_bad_entry("token", id, error);
 	}
 	qsort(v->token, v->token_count, sizeof(struct token *),
 	    token_compare);
 }
+
+/* --- one entry for another --- */
+
+/* Of pointers: a larger array with a gap at i. */
+static void *
+open_gap(void *array, size_t count, size_t i)
+{
+	const size_t size = sizeof(void *);
+	char *larger = realloc(array, (count + 1) * size);
+
+	if (larger == NULL)
+		fatal("out of memory");
+	memmove(larger + (i + 1) * size, larger + i * size,
+	    (count - i) * size);
+	return larger;
+}
+
+static void
+close_gap(void *array, size_t count, size_t i)
+{
+	const size_t size = sizeof(void *);
+
+	memmove((char *)array + i * size, (char *)array + (i + 1) * size,
+	    (count - i - 1) * size);
+}
+
+/* What was noted here may not have been written yet, or not been read. */
+static void
+keep_times(struct backend *b, const struct backend *was)
+{
+	if (was->used_ms > b->used_ms)
+		b->used_ms = was->used_ms;
+	if (was->seen_ms > b->seen_ms)
+		b->seen_ms = was->seen_ms;
+}
+
+bool
+registry_view_swap_backend(struct registry_view *v, struct span id,
+    struct backend **entry)
+{
+	bool found;
+	const size_t i = backend_place(v, id, &found);
+	struct backend *b = *entry;
+
+	if (b == NULL && !found)
+		return false;
+	*entry = found ? v->backend[i] : NULL;
+	if (b == NULL) {
+		close_gap(v->backend, v->backend_count--, i);
+		return true;
+	}
+	if (found)
+		keep_times(b, *entry);
+	else
+		v->backend = open_gap(v->backend, v->backend_count++, i);
+	v->backend[i] = b;
+	return true;
+}
+
+bool
+registry_view_swap_token(struct registry_view *v, struct span id,
+    struct token **entry)
+{
+	bool found;
+	const size_t i = token_place(v, id, &found);
+	struct token *t = *entry;
+
+	if (t == NULL && !found)
+		return false;
+	*entry = found ? v->token[i] : NULL;
+	if (t == NULL) {
+		close_gap(v->token, v->token_count--, i);
+		return true;
+	}
+	if (!found)
+		v->token = open_gap(v->token, v->token_count++, i);
+	v->token[i] = t;
+	return true;
+}
+
+/* --- times --- */
 
 void
 registry_view_take_times(struct registry_view *v,
@@ -184,7 +325,6 @@ registry_view_take_times(struct registry_view *v,
 	}
 }
 
-/* What was noted here may not have been written yet, or not been read. */
 void
 registry_view_keep_times(struct registry_view *v,
     const struct registry_view *old)
@@ -194,9 +334,7 @@ registry_view_keep_times(struct registry_view *v,
 		const struct backend *was = registry_view_backend(old,
 		    span_str(b->id));
 
-		if (was != NULL && was->used_ms > b->used_ms)
-			b->used_ms = was->used_ms;
-		if (was != NULL && was->seen_ms > b->seen_ms)
-			b->seen_ms = was->seen_ms;
+		if (was != NULL)
+			keep_times(b, was);
 	}
 }

@@ -33,6 +33,21 @@ void registry_view_take_backends(struct registry_view *v,
 void registry_view_take_tokens(struct registry_view *v,
     const struct store_reply *reply);
 
+/* One value of what HMGET replied for this id; NULL when there is none, or none
+ * that is valid. */
+struct backend *registry_view_read_backend(struct span id,
+    const struct store_reply *reply);
+struct token *registry_view_read_token(struct span id,
+    const struct store_reply *reply);
+
+/* *entry (NULL: none) takes the place of the one with this id, which *entry is
+ * afterwards.  A backend's times stay.  false: there is none, before and
+ * after. */
+bool registry_view_swap_backend(struct registry_view *v, struct span id,
+    struct backend **entry);
+bool registry_view_swap_token(struct registry_view *v, struct span id,
+    struct token **entry);
+
 /* Times of use, or else of sight; the backends are there already. */
 void registry_view_take_times(struct registry_view *v,
     const struct store_reply *reply, bool used);

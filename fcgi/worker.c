@@ -211,7 +211,7 @@ store_message(void *arg, struct span channel, struct span payload)
 	struct agent_parts *parts = &((struct worker *)arg)->parts;
 
 	if (!watches_message(parts->watches, channel, payload))
-		registry_store_message(parts->registry, channel);
+		registry_store_message(parts->registry, channel, payload);
 }
 
 static void

@@ -62,7 +62,9 @@ step(struct registry *r, struct store *s, struct span *in)
 
 	switch (fuzz_byte(in) & 7) {
 	case 0:
-		must(registry_store_message(r, store_key_span(&changed)));
+		text = fuzz_piece(in);
+		must(registry_store_message(r, store_key_span(&changed),
+		    text));
 		break;
 	case 1:
 		fake_store_set_up(s, false);

@@ -41,9 +41,8 @@ on_up(void *arg)
 static void
 on_message(void *arg, struct span channel, struct span payload)
 {
-	(void)payload;
 	cr_expect(registry_store_message(((struct side *)arg)->registry,
-	    channel));
+	    channel, payload));
 }
 
 static void
@@ -323,6 +322,52 @@ Test(registry, reads_once_for_many_changes)
 		cr_expect_lt(strcmp(registry_backend_at(t.one.registry,
 		    i - 1)->id, registry_backend_at(t.one.registry, i)->id),
 		    0);
+}
+
+/* Side two hears of each change by itself; a new side reads all at once. */
+Test(registry, knows_by_single_changes_what_a_whole_reading_shows)
+{
+	unsigned random = 1;
+	struct side three = { 0 };
+
+	for (int i = 0; i < 200; i++) {
+		char id[16], user[16];
+
+		random = random * 1103515245 + 12345;
+		snprintf(id, sizeof(id), "b%u", random >> 16 & 15);
+		snprintf(user, sizeof(user), "u%u", random >> 20 & 3);
+		if (random >> 24 & 1) {
+			put(id, user, "/");
+			continue;
+		}
+		registry_delete_backend(t.one.registry, span_str(id), on_done,
+		    NULL);
+		wait_for(&t.done, i + 1);
+	}
+	put("last", "allUsers", "/");
+	while (registry_backend(t.two.registry, span_str("last")) == NULL)
+		wait_for(&t.two.changes, t.two.changes + 1);
+	side_start(&three);
+	wait_for(&three.changes, 1);
+	const size_t count = registry_backend_count(three.registry);
+
+	cr_assert_gt(count, 4);
+	cr_assert_lt(count, 17);
+	cr_expect_eq(registry_backend_count(t.one.registry), count);
+	cr_expect_eq(registry_backend_count(t.two.registry), count);
+	for (size_t i = 0; i < count; i++) {
+		const struct backend *whole = registry_backend_at(
+		    three.registry, i);
+		const struct backend *piece = registry_backend_at(
+		    t.two.registry, i);
+
+		cr_expect_str_eq(piece->id, whole->id);
+		cr_expect_str_eq(piece->end_user, whole->end_user);
+		cr_expect_str_eq(route(&t.two, whole->end_user, "/"),
+		    route(&three, whole->end_user, "/"));
+	}
+	store_free(three.store);
+	registry_free(three.registry);
 }
 
 Test(registry, notes_times_at_most_once_a_second)
