@@ -200,7 +200,8 @@ take_coming(struct registry *r)
 {
 	struct registry_view *old;
 
-	old = r->now.all ? replace_all(r) : replace_entries(r);
+	old = r->now.all || r->view == NULL ? replace_all(r) :
+	    replace_entries(r);
 	registry_view_free(r->retired);
 	r->retired = old;
 	r->coming = NULL;

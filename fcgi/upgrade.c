@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,21 +48,38 @@ read_former(const char *at)
 	}
 }
 
+/* A descriptor and what follows it; NULL without. */
+static const char *
+read_fd(const char *at, char follows, int *fd)
+{
+	char *end;
+	long number = at == NULL ? 0 : strtol(at, &end, 10);
+
+	if (at == NULL || end == at || *end != follows || number < -1 ||
+	    number > INT_MAX)
+		return NULL;
+	*fd = (int)number;
+	return end + 1;
+}
+
 void
 upgrade_init(char *const *argv)
 {
 	const char *left = getenv(variable);
-	int at = 0;
 
 	command = argv;
 	if (left == NULL)
 		return;
 	if (strcmp(left, rehearsal_word) == 0) {
 		is_rehearsal = true;
-	} else if (sscanf(left, "%d,%d,%d:%n", &password_fd, &pass_fds[0],
-	    &pass_fds[1], &at) == 3 && at > 0) {
-		is_under_way = true;
-		read_former(left + at);
+	} else {
+		left = read_fd(left, ',', &password_fd);
+		left = read_fd(left, ',', &pass_fds[0]);
+		left = read_fd(left, ':', &pass_fds[1]);
+		if (left != NULL) {
+			is_under_way = true;
+			read_former(left);
+		}
 	}
 	unsetenv(variable);
 }
