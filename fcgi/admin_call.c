@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "fcgi/admin_call.h"
 #include "fcgi/auth.h"
+#include "fcgi/registry_json.h"
 
 enum {
 	CONTENT_MAX = 1024 * 1024,
@@ -63,7 +64,7 @@ answer_error(struct call *call, int status, const char *fields,
     const char *message)
 {
 	json_t *object = json_pack("{ss}", "error", message);
-	char *text = json_dumps(object, JSON_COMPACT);
+	char *text = json_text(object);
 
 	/* A message with outside bytes that are not UTF-8 is no JSON. */
 	answer(call, status, fields, text != NULL ? span_str(text) :

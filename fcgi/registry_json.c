@@ -247,10 +247,10 @@ backend_object(const struct backend *b)
 	    "backendUser", b->backend_user, "pathPrefixes", prefixes);
 }
 
-/* Not json_dumps: where its buffer can't grow, Jansson 2.14 leaves a key out
- * and says nothing. */
-static char *
-dump(const json_t *object)
+/* Where the buffer of json_dumps can't grow, Jansson 2.14 leaves a key out and
+ * says nothing. */
+char *
+json_text(const json_t *object)
 {
 	const size_t len = json_dumpb(object, NULL, 0, JSON_COMPACT);
 	char *text = len == 0 ? NULL : malloc(len + 1);
@@ -269,7 +269,7 @@ char *
 backend_to_stored(const struct backend *b)
 {
 	json_t *object = backend_object(b);
-	char *text = dump(object);
+	char *text = json_text(object);
 
 	json_decref(object);
 	return text;
@@ -285,7 +285,7 @@ backend_to_json(const struct backend *b)
 	    json_time(b->used_ms)) == 0 &&
 	    json_object_set_new(object, "lastSeen",
 	    json_time(b->seen_ms)) == 0)
-		text = dump(object);
+		text = json_text(object);
 	json_decref(object);
 	return text;
 }
@@ -317,7 +317,7 @@ token_to_stored(const struct token *t)
 	object = json_pack("{ss ss ss sI}", "role",
 	    t->role == TOKEN_ROLE_ADMIN ? "admin" : "agent", "user", t->user,
 	    "hash", hash, "created", (json_int_t)t->created_ms);
-	text = dump(object);
+	text = json_text(object);
 	json_decref(object);
 	return text;
 }

@@ -2,6 +2,8 @@
 #ifndef FCGI_REGISTRY_JSON_H
 #define FCGI_REGISTRY_JSON_H
 
+#include <jansson.h>
+
 #include "common/span.h"
 #include "fcgi/registry.h"
 
@@ -13,6 +15,9 @@ char *token_to_stored(const struct token *t);
  * stored backend is read by backend_from_json. */
 struct token *token_from_stored(struct span id, struct span json,
     char **error);
+
+/* The whole of it on one line, or NULL: no json_dumps.  Heap. */
+char *json_text(const json_t *object);
 
 /* "2026-01-02T03:04:05.678Z" */
 enum { TIME_TEXT_LEN = 32 };
