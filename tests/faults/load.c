@@ -211,9 +211,7 @@ write_request(struct load *l, struct visitor *v)
 static void
 begin(struct load *l, struct visitor *v)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET,
-		.sin_port = htons((unsigned short)l->stack->port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in a = harness_loopback(l->stack->port);
 	struct load_entry *e;
 
 	v->number = atomic_load(&l->begun);

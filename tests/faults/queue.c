@@ -26,16 +26,6 @@ redis_kib(struct stack *s)
 	return kib;
 }
 
-static long
-queue_len(struct stack *s)
-{
-	char *len = stack_redis(s, "llen ip:{b:b1}:queue");
-	long n = strtol(len, NULL, 10);
-
-	free(len);
-	return n;
-}
-
 static void
 flooded(struct stack *s)
 {
@@ -61,7 +51,8 @@ flooded(struct stack *s)
 		early += e->ended_ns - e->began_ns < SOON_NS;
 		late += e->ended_ns - e->began_ns >= SOON_NS;
 	}
-	wait_for(queue_len(s) == 0, PATIENCE_MS, "the queue stays");
+	wait_for(stack_redis_number(s, "llen ip:{b:b1}:queue") == 0,
+	    PATIENCE_MS, "the queue stays");
 	wait_for(redis_kib(s) < kib + ABOUT_KIB, PATIENCE_MS,
 	    "Redis has %ld KiB, before it had %ld", redis_kib(s), kib);
 	stack_start_agent(s, 0);

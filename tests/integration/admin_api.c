@@ -159,7 +159,7 @@ removing_a_backend_fails_what_waits_for_it(struct stack *s)
 	classic_new(s);
 	c = stack_send(s, "GET", "/waits", "");
 	/* It is in the queue when an agent's list would show it. */
-	wait_for(strtol(stack_redis(s, "llen ip:{b:b1}:queue"), NULL, 10) == 1,
+	wait_for(stack_redis_number(s, "llen ip:{b:b1}:queue") == 1,
 	    PATIENCE_MS, "not queued");
 	check(call(s, "DELETE", BACKENDS "/b1", "", &text) == 200, "%s", text);
 	response_read_head(c, "GET", &r, 5000);

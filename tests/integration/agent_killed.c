@@ -192,7 +192,7 @@ a_parked_poll_is_a_sign_of_life(struct stack *s)
 
 	classic_send_head(poll, &agent, "GET", "pending", NULL);
 	client_printf(poll, "\r\n");
-	wait_for(strtol(stack_redis(s, "exists ip:{b:b1}:attended"), NULL, 10)
+	wait_for(stack_redis_number(s, "exists ip:{b:b1}:attended")
 	    == 1, PATIENCE_MS, "the poll did not arrive");
 	c = stack_send(s, "GET", "/x", "");
 	response_read_head(poll, "GET", &r, PATIENCE_MS);

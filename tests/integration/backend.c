@@ -79,16 +79,13 @@ backend_send(struct backend_connection *c, const void *bytes, size_t len)
 void
 backend_printf(struct backend_connection *c, const char *format, ...)
 {
-	char *text;
 	va_list ap;
-	int len;
+	size_t len;
 
 	va_start(ap, format);
-	len = vasprintf(&text, format, ap);
+	char *text = harness_text(&len, format, ap);
 	va_end(ap);
-	if (len < 0)
-		abort();
-	backend_send(c, text, (size_t)len);
+	backend_send(c, text, len);
 	free(text);
 }
 
@@ -357,9 +354,7 @@ listen_main(void *arg)
 static void
 start_listening(struct backend *b)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET,
-		.sin_port = htons((unsigned short)b->port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in a = harness_loopback(b->port);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 	pthread_t thread;
 

@@ -103,7 +103,7 @@ a_parked_poll_is_woken_at_once(struct stack *s)
 	classic_send_head(poll, &agent, "GET", "pending", NULL);
 	client_printf(poll, "\r\n");
 	/* The backend is attended once the poll is there. */
-	wait_for(strtol(stack_redis(s, "exists ip:{b:b1}:attended"), NULL, 10)
+	wait_for(stack_redis_number(s, "exists ip:{b:b1}:attended")
 	    == 1, PATIENCE_MS, "the poll did not arrive");
 	c = stack_send(s, "GET", "/x", "");
 	response_read_head(poll, "GET", &r, PATIENCE_MS);
@@ -130,7 +130,7 @@ at_most_a_hundred_ids_in_a_list(struct stack *s)
 
 	for (size_t i = 0; i < MANY; i++)
 		c[i] = stack_send(s, "GET", "/x", "");
-	wait_for(strtol(stack_redis(s, "llen ip:{b:b1}:queue"), NULL, 10)
+	wait_for(stack_redis_number(s, "llen ip:{b:b1}:queue")
 	    == MANY, PATIENCE_MS, "not all queued");
 	while (got < MANY) {
 		size_t n = classic_pending(&agent, ids);

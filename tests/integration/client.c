@@ -27,9 +27,7 @@ enum {
 static int
 connect_to(int port, const char *from)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET,
-		.sin_port = htons((unsigned short)port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in a = harness_loopback(port);
 	struct sockaddr_in ours = { .sin_family = AF_INET };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -107,17 +105,14 @@ client_send(struct client *c, const void *bytes, size_t len)
 bool
 client_printf(struct client *c, const char *format, ...)
 {
-	char *text;
 	va_list ap;
+	size_t len;
 	bool sent;
-	int len;
 
 	va_start(ap, format);
-	len = vasprintf(&text, format, ap);
+	char *text = harness_text(&len, format, ap);
 	va_end(ap);
-	if (len < 0)
-		abort();
-	sent = client_send(c, text, (size_t)len);
+	sent = client_send(c, text, len);
 	free(text);
 	return sent;
 }
@@ -385,16 +380,13 @@ struct response
 request(int port, const char *format, ...)
 {
 	struct response r;
-	char *text;
 	va_list ap;
-	int len;
+	size_t len;
 
 	va_start(ap, format);
-	len = vasprintf(&text, format, ap);
+	char *text = harness_text(&len, format, ap);
 	va_end(ap);
-	if (len < 0)
-		abort();
-	r = request_bytes(port, text, (size_t)len);
+	r = request_bytes(port, text, len);
 	free(text);
 	return r;
 }

@@ -129,7 +129,7 @@ TEST_EACH(client_gone, in_the_middle_of_an_upload)
 static long
 queued(struct stack *s)
 {
-	return strtol(stack_redis(s, "llen ip:{b:b1}:queue"), NULL, 10);
+	return stack_redis_number(s, "llen ip:{b:b1}:queue");
 }
 
 /* What nobody waits for any more is not given to an agent that comes. */

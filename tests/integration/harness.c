@@ -219,6 +219,18 @@ harness_name(const char *format, ...)
 }
 
 char *
+harness_text(size_t *len, const char *format, va_list ap)
+{
+	char *text;
+	int n = vasprintf(&text, format, ap);
+
+	if (n < 0)
+		abort();
+	*len = (size_t)n;
+	return text;
+}
+
+char *
 harness_program(const char *name)
 {
 	const char *build = getenv("INVERTING_PROXY_BUILD");
@@ -244,12 +256,18 @@ harness_source(const char *name)
 	return absolute;
 }
 
+struct sockaddr_in
+harness_loopback(int port)
+{
+	return (struct sockaddr_in){ .sin_family = AF_INET,
+		.sin_port = htons((unsigned short)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+}
+
 static bool
 port_is_free(int port)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET,
-		.sin_port = htons((unsigned short)port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in a = harness_loopback(port);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 	bool is_free;
 

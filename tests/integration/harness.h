@@ -5,6 +5,8 @@
 #define INTEGRATION_HARNESS_H
 
 #include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -41,9 +43,16 @@ char *harness_path(const char *format, ...)
 char *harness_name(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
 
+/* A text; the caller frees it. */
+char *harness_text(size_t *len, const char *format, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+
 /* The file `name` among the built programs, or of the source tree. */
 char *harness_program(const char *name);
 char *harness_source(const char *name);
+
+/* 127.0.0.1, and that port. */
+struct sockaddr_in harness_loopback(int port);
 
 /* A TCP port of 127.0.0.1 that is free and stays this test's own. */
 int harness_port(void);

@@ -46,7 +46,7 @@ waiting_too_long_in_the_queue_is_504(struct stack *s)
 	check(now_ms() - start >= 900 && now_ms() - start < 3000,
 	    "after %lld ms", now_ms() - start);
 	/* ... and it is taken out of the queue */
-	check(strtol(stack_redis(s, "llen ip:{b:b1}:queue"), NULL, 10) == 0,
+	check(stack_redis_number(s, "llen ip:{b:b1}:queue") == 0,
 	    "it is still queued");
 }
 TEST_EACH_WEB(limits, waiting_too_long_in_the_queue_is_504,

@@ -130,9 +130,7 @@ start_way(struct line *l, int from, int to, bool is_slow)
 static int
 connect_to(int port)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET,
-		.sin_port = htons((unsigned short)port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in a = harness_loopback(port);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), room = ROOM;
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
@@ -170,8 +168,7 @@ struct line *
 line_new(int port, enum line_way slow, size_t bytes_per_second)
 {
 	struct line *l = calloc(1, sizeof(*l));
-	struct sockaddr_in a = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in a = harness_loopback(0);
 	int on = 1, room = ROOM;
 	pthread_t thread;
 

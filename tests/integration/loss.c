@@ -203,9 +203,7 @@ failed(struct trial *t, const struct plan *p, const char *format, ...)
 static int
 connect_client(const struct trial *t)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET,
-		.sin_port = htons((unsigned short)t->stack->port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in a = harness_loopback(t->stack->port);
 	struct timeval silence = { .tv_sec = SILENCE_S };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 

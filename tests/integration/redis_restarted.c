@@ -191,7 +191,7 @@ what_was_refused_is_not_done_later(struct stack *s)
 		c[i] = stack_send(s, "POST", "/hash", "Content-Length: 5\r\n");
 		client_printf(c[i], "hello");
 	}
-	wait_for(atoi(stack_redis(s, "llen ip:{b:b1}:queue")) == CLIENTS,
+	wait_for(stack_redis_number(s, "llen ip:{b:b1}:queue") == CLIENTS,
 	    PATIENCE_MS, "the requests are not queued");
 	save(s);
 	process_kill(s->redis);
@@ -204,7 +204,7 @@ what_was_refused_is_not_done_later(struct stack *s)
 	stack_start_agent(s, 0);
 	stack_start_redis(s);
 	stack_wait_ready(s);
-	wait_for(atoi(stack_redis(s, "llen ip:{b:b1}:queue")) == 0,
+	wait_for(stack_redis_number(s, "llen ip:{b:b1}:queue") == 0,
 	    PATIENCE_MS, "the queue is not taken from");
 	/* What waited came before this. */
 	stack_expect(s, "/ready", 200);

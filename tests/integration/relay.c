@@ -136,9 +136,7 @@ delay(struct relay *r)
 static int
 connect_to(int port)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET,
-		.sin_port = htons((unsigned short)port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in a = harness_loopback(port);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -385,8 +383,7 @@ struct relay *
 relay_new(int port, const unsigned chance[RELAY_FAULTS], uint64_t seed)
 {
 	struct relay *r = calloc(1, sizeof(*r));
-	struct sockaddr_in a = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in a = harness_loopback(0);
 	int on = 1;
 
 	if (r == NULL)

@@ -360,6 +360,16 @@ stack_redis(struct stack *s, const char *command)
 	return process_run(p);
 }
 
+long
+stack_redis_number(struct stack *s, const char *command)
+{
+	char *text = stack_redis(s, command);
+	long number = strtol(text, NULL, 10);
+
+	free(text);
+	return number;
+}
+
 /* A token, b1 with everything the test's clients ask for. */
 static void
 register_backend(struct stack *s)

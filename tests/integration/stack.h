@@ -86,6 +86,8 @@ char *stack_admin(struct stack *s, size_t argc, const char *const *argv);
 
 /* Asks Redis with redis-cli: what it printed, heap. */
 char *stack_redis(struct stack *s, const char *command);
+/* The number that it printed. */
+long stack_redis_number(struct stack *s, const char *command);
 
 /* GET of the target on a connection of its own, logged in as alice where
  * clients have to. */

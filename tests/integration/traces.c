@@ -64,7 +64,7 @@ keys_and_descriptors_return(struct stack *s)
 		some_of_everything(s);
 	agent = descriptors(s->agent[0]->pid);
 	worker = descriptors(worker_pid(s));
-	keys = strtol(stack_redis(s, "dbsize"), NULL, 10);
+	keys = stack_redis_number(s, "dbsize");
 	rss = process_rss_kib(worker_pid(s));
 	for (int i = 0; i < 15; i++)
 		some_of_everything(s);
@@ -76,7 +76,7 @@ keys_and_descriptors_return(struct stack *s)
 	    (s->web == WEB_APACHE ? 40 : 8), PATIENCE_MS,
 	    "the worker keeps %d descriptors, had %d",
 	    descriptors(worker_pid(s)), worker);
-	wait_for(strtol(stack_redis(s, "dbsize"), NULL, 10) <= keys + 1,
+	wait_for(stack_redis_number(s, "dbsize") <= keys + 1,
 	    PATIENCE_MS, "keys stay: %s", stack_redis(s, "keys *"));
 	check(process_rss_kib(worker_pid(s)) - rss < 8192 + SANITIZER_KIB,
 	    "the worker grew by %ld KiB",

@@ -116,7 +116,7 @@ what_a_dead_worker_took_is_offered_again(struct stack *s)
 	check(classic_pending(&agent, none) == 0, "something was pending");
 	get = stack_send(s, "GET", "/ready", "");
 	post = stack_send(s, "POST", "/ready", "Content-Length: 0\r\n");
-	wait_for(strtol(stack_redis(s, "llen ip:{b:b1}:queue"), NULL, 10) == 2,
+	wait_for(stack_redis_number(s, "llen ip:{b:b1}:queue") == 2,
 	    PATIENCE_MS, "nothing is queued");
 	free(stack_redis(s, "lpop ip:{b:b1}:queue 2"));
 	taken = now_ms();
