@@ -85,3 +85,23 @@ a_frame_has_a_limit(struct stack *s)
 }
 TEST_EACH_WEB(connections, a_frame_has_a_limit, .agents = STACK_NO_AGENT,
     .worker_options = { "--frame-limit=80k" })
+
+/* A third of the descriptors that lighttpd may have, and not of the 4096 that it
+ * takes when it may not have what its configuration says. */
+static void
+many_heads_that_do_not_end_leave_room(struct stack *s)
+{
+	enum { MANY = 1500 };
+	struct client *c[MANY];
+
+	for (int i = 0; i < MANY; i++) {
+		c[i] = client_new(s->port);
+		client_printf(c[i], "GET / HTTP/1.1\r\nHost: proxy.test\r\n"
+		    "X: ");
+	}
+	stack_expect(s, "/ready", 200);
+	for (int i = 0; i < MANY; i++)
+		client_free(c[i]);
+}
+STACK_TEST(connections, many_heads_that_do_not_end_leave_room, WEB_LIGHTTPD,
+    "native", lighttpd, .agents = 1)
