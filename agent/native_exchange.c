@@ -238,7 +238,8 @@ on_content(struct exchange *x, struct span content)
 {
 	struct native_exchange *nx = (struct native_exchange *)x;
 
-	if (stream_out_room(&nx->out) < content.len)
+	if (stream_out_room(&nx->out) < content.len ||
+	    stream_out_ahead(&nx->out) >= NATIVE_RESPONSE_AHEAD)
 		return false;
 	native_must(stream_out_append(&nx->out, content));
 	native_exchange_enqueue(nx);
@@ -376,7 +377,11 @@ tick(struct native_exchange *nx, ev_tstamp now)
 		nx->probe_patience = NATIVE_PATIENCE_S;
 	}
 	nx->advanced_to = nx->out.next;
-	exchange_set_waiting(&nx->x, waits_for_client(nx, now));
+	bool waits = waits_for_client(nx, now);
+
+	if (waits)
+		buf_fit(&nx->out.kept);
+	exchange_set_waiting(&nx->x, waits);
 	if (lacks_content(nx) && !is_receiving(nx->native)) {
 		if (nx->gap_at > 0. && now - nx->gap_at >= gap_s) {
 			ask_for_content(nx);

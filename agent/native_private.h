@@ -25,6 +25,9 @@ enum {
 	NATIVE_REQUEST_WINDOW = 512 * 1024,
 	/* Content kept of a response until the proxy has confirmed it. */
 	NATIVE_RESPONSE_KEPT = 1024 * 1024,
+	/* More is not read from the backend while so much waits for a window:
+	 * enough to fill the next one at once. */
+	NATIVE_RESPONSE_AHEAD = 128 * 1024,
 	/* A call is full with this much, unless WELCOME says less (and then
 	 * with this much at least); one that is to be parked earlier: how long
 	 * its content took can't be seen. */

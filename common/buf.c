@@ -246,6 +246,26 @@ buf_truncate(struct buf *b, size_t len)
 		b->off = 0;
 }
 
+void
+buf_fit(struct buf *b)
+{
+	char *data;
+
+	if (b->len == 0) {
+		buf_clear(b);
+		return;
+	}
+	if (b->cap / 2 <= b->len)
+		return;
+	memmove(b->data, b->data + b->off, b->len);
+	b->off = 0;
+	data = realloc(b->data, b->len);
+	if (data == NULL)
+		return;		/* it stays as large as it is */
+	b->data = data;
+	b->cap = b->len;
+}
+
 size_t
 buf_take(struct buf *b, char **data)
 {

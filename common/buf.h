@@ -52,6 +52,10 @@ void buf_drain(struct buf *b, size_t len);
 /* Shortens to the first len bytes (undoes a partly written message). */
 void buf_truncate(struct buf *b, size_t len);
 
+/* Gives back the memory that the content does not need, if that is more than
+ * it has: for one that will not grow for a while. */
+void buf_fit(struct buf *b);
+
 /* Moves the whole content and its memory to the caller, who frees *data;
  * the buffer is empty.  Returns the length; *data is NULL when 0. */
 size_t buf_take(struct buf *b, char **data);

@@ -67,6 +67,14 @@ stream_out_ready(const struct stream_out *s)
 	return (size_t)(waiting < allowed ? waiting : allowed);
 }
 
+size_t
+stream_out_ahead(const struct stream_out *s)
+{
+	uint64_t allowed = s->limit > s->base ? s->limit : s->base;
+
+	return out_stop(s) > allowed ? (size_t)(out_stop(s) - allowed) : 0;
+}
+
 bool
 stream_out_next(struct stream_out *s, size_t max, uint64_t *offset,
     struct span *content, bool *end)

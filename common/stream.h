@@ -43,8 +43,10 @@ void stream_out_end(struct stream_out *s);
 bool stream_out_next(struct stream_out *s, size_t max, uint64_t *offset,
     struct span *content, bool *end);
 
-/* How much content stream_out_next has to give now. */
+/* How much content stream_out_next has to give now, and how much is kept that
+ * the receiver does not allow yet. */
 size_t stream_out_ready(const struct stream_out *s);
+size_t stream_out_ahead(const struct stream_out *s);
 
 /* A WINDOW came: forget what is confirmed, move the limit (never back), and
  * with resend go back to `received`.  One that a later WINDOW has overtaken

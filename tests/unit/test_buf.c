@@ -180,6 +180,30 @@ Test(buf, keeps_little_memory_when_emptied_and_gives_much_back)
 	buf_clear(&b);
 }
 
+Test(buf, fits_its_content)
+{
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	cr_assert_not_null(buf_reserve(&b, 100000));
+	buf_commit(&b, 100000);
+	buf_drain(&b, 99990);
+	buf_truncate(&b, 0);
+	cr_assert_eq(buf_append_str(&b, "0123456789"), WIRE_OK);
+	buf_drain(&b, 3);
+	buf_fit(&b);
+	cr_assert_eq(b.cap, 7);
+	assert_holds(&b, "3456789");
+	cr_assert_eq(buf_append_str(&b, "ab"), WIRE_OK);
+	assert_holds(&b, "3456789ab");
+	buf_drain(&b, 9);
+	buf_fit(&b);
+	cr_assert_null(b.data);
+	cr_assert_eq(buf_append_str(&b, "c"), WIRE_OK);
+	assert_holds(&b, "c");
+	buf_clear(&b);
+}
+
 Test(buf, uses_drained_space_again_rather_than_grow)
 {
 	struct buf b;

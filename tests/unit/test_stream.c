@@ -48,11 +48,16 @@ Test(stream_out, sends_in_pieces_up_to_the_limit)
 	assert_next(&s, 3, 0, "abc", false);
 	assert_next(&s, 3, 3, "de", false);
 	assert_nothing_to_send(&s);
+	cr_assert_eq(stream_out_ready(&s), 0);
+	cr_assert_eq(stream_out_ahead(&s), 3);
 	cr_assert_eq(stream_out_window(&s, 2, 7, false), WIRE_OK);
+	cr_assert_eq(stream_out_ready(&s), 2);
+	cr_assert_eq(stream_out_ahead(&s), 1);
 	cr_assert_eq(stream_out_room(&s), 100 - 6);
 	assert_next(&s, 100, 5, "fg", false);
 	assert_nothing_to_send(&s);
 	cr_assert_eq(stream_out_window(&s, 7, 100, false), WIRE_OK);
+	cr_assert_eq(stream_out_ahead(&s), 0);
 	stream_out_end(&s);
 	assert_next(&s, 100, 7, "h", true);
 	cr_assert(stream_out_is_sent(&s));
