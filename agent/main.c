@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <ev.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -215,6 +214,7 @@ program_start(struct program *p, struct settings *s)
 	ev_set_allocator(memory_reallocate);
 	if ((agent->loop = ev_default_loop(0)) == NULL)
 		fatal("no event loop");
+	memory_watch(agent->loop);
 	agent->engine = transfer_engine_new(agent->loop,
 	    (size_t)s->max_in_flight * 2 + 64);
 	make_backends(agent);
@@ -270,12 +270,7 @@ main(int argc, char **argv)
 	const char *wrong;
 
 	(void)argc;
-	/* Large buffers come and go with each call; mapped anew each time they
-	 * cost a page fault for every page. */
-	(void)mallopt(M_MMAP_THRESHOLD, KEPT_MEMORY / 2);
-	(void)mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY);
-	/* Else each large one that is freed gathers all small ones. */
-	(void)mallopt(M_MXFAST, 0);
+	memory_keep(KEPT_MEMORY);
 	switch (option_parse(&settings_program, NULL, &argv, &settings)) {
 	case OPTION_EXIT_OK:
 		return EXIT_SUCCESS;

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/memory.h"
 #include "common/privilege.h"
 #include "fcgi/prefork.h"
 #include "fcgi/responder.h"
@@ -207,12 +207,7 @@ main(int argc, char **argv)
 		option_clear(&settings_program, &settings);
 		return EXIT_USAGE;
 	}
-	/* Large buffers come and go with each call: their memory is kept
-	 * rather than given back and faulted in again. */
-	mallopt(M_MMAP_THRESHOLD, KEPT_MEMORY / 2);
-	mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY);
-	/* Else each large one that is freed gathers all small ones. */
-	mallopt(M_MXFAST, 0);
+	memory_keep(KEPT_MEMORY);
 	open_log(&settings);
 	if (upgrade_is_rehearsal()) {
 		option_clear(&settings_program, &settings);

@@ -499,6 +499,7 @@ worker_run(const struct settings *settings, const char *password,
 	w.loop = ev_loop_new(EVFLAG_AUTO);
 	if (w.loop == NULL)
 		fatal("no event loop: %s", strerror(errno));
+	memory_watch(w.loop);
 	make_parts(&w, password);
 	ev_timer_init(&w.start_timer, on_start_timer,
 	    (double)settings->redis_timeout_ms / 1000, 0.);

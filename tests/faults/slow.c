@@ -21,6 +21,7 @@ enum {
 	/* What a third of them may cost: a window each in the worker, what is
 	 * kept until it is confirmed in the agent. */
 	READER_KIB = 2048,
+	AFTERWARDS_KIB = 64 * 1024,	/* that it may keep of that */
 	FLOOR_MS = 30,		/* below it a p99 is the machine's */
 };
 
@@ -46,9 +47,7 @@ static const char *const beginnings[KINDS] = {
 static void
 slow_begin(struct slow *l, unsigned i)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET,
-		.sin_port = htons((unsigned short)l->stack->port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in a = harness_loopback(l->stack->port);
 	const char *text = beginnings[i % KINDS];
 	int small = 4096;
 
@@ -205,6 +204,12 @@ clients(struct stack *s)
 		wait_for(slow->open[SLOW_HEAD] == 0, 9 * PATIENCE_MS,
 		    "%u slow heads have no end", slow->open[SLOW_HEAD]);
 	slow_stop(slow);
+	wait_for(process_rss_kib(s->worker->pid) - worker < AFTERWARDS_KIB +
+	    SANITIZER_KIB && process_rss_kib(s->agent[0]->pid) - agent <
+	    AFTERWARDS_KIB + SANITIZER_KIB, 5 * PATIENCE_MS,
+	    "worker keeps %ld KiB, agent %ld",
+	    process_rss_kib(s->worker->pid) - worker,
+	    process_rss_kib(s->agent[0]->pid) - agent);
 	snprintf(text, sizeof(text), "100/s, %u slow", many);
 	fault_report(s, "slow heads, contents and readers", text, l, at,
 	    now_ns(), &(struct fault_promise){ 0 });
