@@ -170,7 +170,6 @@ on_head_line(char *data, size_t size, size_t count, void *arg)
 	if (line.len > 0 || t->status < 200)
 		return size * count;
 	t->head_done = true;
-	transfer_acknowledge(t);
 	if (!t->deadline_is_total)
 		ev_timer_stop(t->peer->engine->loop, &t->deadline);
 	if (t->handler->head != NULL &&
@@ -361,7 +360,6 @@ transfer_start(struct transfer_peer *peer,
 	t->attempts = 0;
 	t->status = 0;
 	t->sent = 0;
-	t->fd = -1;
 	t->error[0] = '\0';
 	set_content(t, request);
 	set_target(t, request->target);

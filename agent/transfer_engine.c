@@ -33,16 +33,9 @@ acknowledge(int fd)
 
 /* A server that writes head and content one after the other, with Nagle's
  * algorithm as it is by default, waits with the second for this, and the
- * kernel would take its time (40 ms).  So what an event tells of is
- * acknowledged, and each head: libcurl may read that without an event, even
- * before it says which socket that was. */
-void
-transfer_acknowledge(const struct transfer *t)
-{
-	if (t->fd >= 0 && t->peer->settings.acks_at_once)
-		acknowledge(t->fd);
-}
-
+ * kernel would take its time (40 ms).  So it is done where more is to come:
+ * when libcurl has read what an event told of and still watches the socket, and
+ * when it begins to watch it after a head that it read without an event. */
 static void
 on_io(struct ev_loop *loop, ev_io *io, int revents)
 {
@@ -51,13 +44,17 @@ on_io(struct ev_loop *loop, ev_io *io, int revents)
 	int running, bits = 0;
 
 	(void)loop;
-	if ((revents & EV_READ) && w->acks_at_once)
-		acknowledge(io->fd);
+	int fd = io->fd;
+
 	if (revents & EV_READ)
 		bits |= CURL_CSELECT_IN;
 	if (revents & EV_WRITE)
 		bits |= CURL_CSELECT_OUT;
-	(void)curl_multi_socket_action(e->multi, io->fd, bits, &running);
+	(void)curl_multi_socket_action(e->multi, fd, bits, &running);
+	/* Even a spare one is still there. */
+	if ((revents & EV_READ) && w->acks_at_once && ev_is_active(io) &&
+	    io->fd == fd)
+		acknowledge(fd);
 	e->has_finished = true;
 }
 
@@ -96,8 +93,6 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 	struct transfer *t = transfer_of(easy);
 	int events;
 
-	if (t != NULL)
-		t->fd = what == CURL_POLL_REMOVE ? -1 : fd;
 	if (what == CURL_POLL_REMOVE) {
 		notice_close(t, fd);
 		if (w != NULL) {
@@ -126,8 +121,8 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 	}
 	w->events = events;
 	ev_io_start(e->loop, &w->io);
-	if (t != NULL && t->head_done)
-		transfer_acknowledge(t);
+	if (w->acks_at_once && t != NULL && t->head_done)
+		acknowledge(fd);
 	return 0;
 }
 

@@ -29,7 +29,6 @@ struct transfer_peer {
 struct transfer {
 	struct transfer_peer *peer;
 	CURL *easy;
-	curl_socket_t fd;		/* that libcurl watches for it, or -1 */
 	const struct transfer_handler *handler;	/* NULL: aborted */
 	void *arg;
 	struct transfer *next;		/* in the queue, or among the idle */
@@ -64,9 +63,6 @@ bool transfer_set_callbacks(struct transfer *t);
 /* What is wished of t is carried out at the end of this loop turn, or of the
  * next one while the queue is worked off. */
 void transfer_enqueue(struct transfer *t);
-
-/* Acknowledges what has come from a peer that wants it at once. */
-void transfer_acknowledge(const struct transfer *t);
 
 /* --- transfer_peer.c --- */
 
