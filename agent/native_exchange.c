@@ -20,6 +20,8 @@ static const double press_s = .05;
  * servers write the head and the content one after the other. */
 static const double hold_s = .002;
 enum { HOLD_MAX = 16 * 1024 };
+/* The time in which a request's window comes. */
+static const double window_s = .5;
 
 static const struct exchange_carrier carrier;
 
@@ -177,8 +179,9 @@ native_exchange_new(struct native *n, const struct exchange_id *id,
 	exchange_init(&nx->x, n->agent, &carrier, nx->id_text,
 	    NATIVE_REQUEST_WINDOW + FRAME_DATA_MAX);
 	stream_in_init(&nx->in, FRAME_DATA_MAX);
+	nx->window = NATIVE_REQUEST_WINDOW_FIRST;
 	stream_out_init(&nx->out, NATIVE_RESPONSE_KEPT, limit);
-	nx->in_at = nx->out_at = ev_now(n->agent->loop);
+	nx->in_at = nx->out_at = nx->measured_at = ev_now(n->agent->loop);
 	nx->patience = nx->probe_patience = NATIVE_PATIENCE_S;
 	if (!ev_is_active(&n->tick))
 		ev_timer_again(n->agent->loop, &n->tick);
@@ -274,6 +277,30 @@ on_failed(struct exchange *x, enum frame_reset code, const char *text)
 	native_exchange_set_reset((struct native_exchange *)x, code, text);
 }
 
+/* What comes in half a second: on a slow line more would only wait there, and
+ * what is small waits behind it.  It doubles at most, so that one measurement
+ * is not believed too much. */
+static void
+adapt_window(struct native_exchange *nx)
+{
+	ev_tstamp now = ev_now(nx->native->agent->loop);
+	double seconds = now - nx->measured_at, window;
+
+	if (nx->x.request_taken <= nx->measured_from)
+		return;
+	window = (double)(nx->x.request_taken - nx->measured_from) *
+	    window_s / (seconds > .0001 ? seconds : .0001);
+	if (window > 2. * (double)nx->window)
+		window = 2. * (double)nx->window;
+	if (window > NATIVE_REQUEST_WINDOW)
+		window = NATIVE_REQUEST_WINDOW;
+	if (window < NATIVE_REQUEST_WINDOW_MIN)
+		window = NATIVE_REQUEST_WINDOW_MIN;
+	nx->window = (size_t)window;
+	nx->measured_from = nx->x.request_taken;
+	nx->measured_at = now;
+}
+
 static void
 on_took(struct exchange *x)
 {
@@ -282,8 +309,9 @@ on_took(struct exchange *x)
 	nx->in_at = ev_now(x->agent->loop);
 	if (nx->needs_window ||
 	    (nx->in.has_end && nx->in.end <= nx->in.limit) ||
-	    nx->in.limit - x->request_taken > NATIVE_REQUEST_WINDOW / 2)
+	    nx->in.limit - x->request_taken > nx->window / 2)
 		return;
+	adapt_window(nx);
 	nx->needs_window = true;
 	native_exchange_enqueue(nx);
 }

@@ -21,8 +21,11 @@
 
 enum {
 	NATIVE_PARKED_MAX = 2,	/* calls */
-	/* Content on its way to a backend, of one exchange. */
+	/* Content on its way to a backend, of one exchange: at most, at least,
+	 * and before it is known how fast it comes. */
 	NATIVE_REQUEST_WINDOW = 512 * 1024,
+	NATIVE_REQUEST_WINDOW_MIN = 32 * 1024,
+	NATIVE_REQUEST_WINDOW_FIRST = 64 * 1024,
 	/* Content kept of a response until the proxy has confirmed it. */
 	NATIVE_RESPONSE_KEPT = 1024 * 1024,
 	/* More is not read from the backend while so much waits for a window:
@@ -46,6 +49,9 @@ struct native_exchange {
 	char id_text[EXCHANGE_ID_TEXT + 1];
 	struct native_exchange *chain;	/* in the table */
 	struct stream_in in;		/* request content */
+	size_t window;			/* of it, after what was taken */
+	uint64_t measured_from;		/* taken, when its rate was last */
+	ev_tstamp measured_at;		/* measured */
 	struct stream_out out;		/* response content */
 	bool is_queued;			/* in the queue: has frames to send */
 	bool needs_accept;

@@ -87,6 +87,7 @@ begin(struct native *n, const struct frame *frame,
 	native_exchange_need_accept(nx);
 	if (!stream_in_is_complete(&nx->in) &&
 	    nx->x.request_framing.kind != HTTP1_FRAMING_NONE) {
+		nx->measured_from = nx->in.next;
 		nx->needs_window = true;
 		native_exchange_enqueue(nx);
 	}

@@ -20,7 +20,7 @@ append_window(struct native_exchange *nx, struct native_call *call)
 {
 	struct frame frame = { .type = FRAME_WINDOW, .id = nx->id,
 		.offset = nx->in.next };
-	uint64_t limit = nx->x.request_taken + NATIVE_REQUEST_WINDOW;
+	uint64_t limit = nx->x.request_taken + nx->window;
 
 	if (nx->needs_resend)
 		frame.flags = FRAME_FLAG_RESEND;

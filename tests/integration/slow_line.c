@@ -9,7 +9,7 @@
 #include "tests/integration/stack.h"
 
 enum { LARGE = 8, LARGE_LEN = 400 * 1000, SMALL = 4,
-	BYTES_A_SECOND = 1000 * 1000 };
+	UPLOADS = 6, BYTES_A_SECOND = 1000 * 1000 };
 
 static void
 small_responses_overtake_large_ones(struct stack *s)
@@ -40,6 +40,34 @@ small_responses_overtake_large_ones(struct stack *s)
 	    len, LARGE * LARGE_LEN);
 }
 TEST_EACH(slow_line, small_responses_overtake_large_ones,
+    .agents = STACK_NO_AGENT)
+
+/* Uploads that the line has long begun to carry. */
+static void
+small_requests_overtake_large_ones(struct stack *s)
+{
+	struct line *line = line_start_agent(s, LINE_DOWN, BYTES_A_SECOND / 2);
+	size_t begun = line_bytes(line), len;
+	struct client *large[UPLOADS];
+	char length[64];
+
+	snprintf(length, sizeof(length), "Content-Length: %d\r\n", LARGE_LEN);
+	for (int i = 0; i < UPLOADS; i++) {
+		large[i] = stack_send(s, "POST", "/hash", length);
+		check(client_send_pattern(large[i], LARGE_LEN, false),
+		    "upload %d refused", i);
+	}
+	wait_for(line_bytes(line) - begun > UPLOADS * LARGE_LEN / 4,
+	    PATIENCE_MS, "no upload");
+	begun = line_bytes(line);
+	stack_expect(s, "/ready", 200);
+	len = line_bytes(line) - begun;
+	check(len < BYTES_A_SECOND / 2 * 3 / 2, "%zu bytes before the small "
+	    "request", len);
+	for (int i = 0; i < UPLOADS; i++)
+		client_free(large[i]);
+}
+TEST_EACH_WEB(slow_line, small_requests_overtake_large_ones,
     .agents = STACK_NO_AGENT)
 
 static void
