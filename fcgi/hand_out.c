@@ -376,8 +376,8 @@ hand_out_store_up(struct hand_out *h)
 	struct room *room, *next;
 
 	withdrawals_store_up(h->withdrawals);
-	if (was_away_for_long(h) &&
-	    (h->alone == NULL || !h->alone(h->alone_arg))) {
+	/* Whether there are other workers is not known yet. */
+	if (was_away_for_long(h)) {
 		ev_timer_stop(h->loop, &h->truce);
 		ev_timer_set(&h->truce, truce_seconds, 0.);
 		ev_timer_start(h->loop, &h->truce);
