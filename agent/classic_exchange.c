@@ -26,7 +26,7 @@ enum {
 	RESPONSE_WINDOW = 256 * 1024,
 	WHOLE_MAX = 64 * 1024,		/* a response posted as a whole */
 	RETRY_MAX = 4096,		/* sent of it when it is tried again */
-	RETRIES = 2,
+	RETRIES = 7,			/* after 12 s in all */
 	FETCH_TIMEOUT_MS = 45 * 1000,
 	CHUNK_OVERHEAD = 32,
 };
@@ -36,7 +36,6 @@ enum {
  * same. */
 static const double whole_delay_s = .002;
 static const double open_delay_s = .1;
-static const double retry_delay_s = .1;
 
 struct classic_exchange {
 	struct exchange x;
@@ -64,6 +63,13 @@ struct classic_exchange {
 	ev_timer timer;			/* opens the post; tries again */
 	bool fetch_again;		/* that is what the timer is for */
 };
+
+/* Before the next try; Redis, or the web server, may be away for a while. */
+static double
+retry_delay(unsigned tries)
+{
+	return .1 * (double)(1u << (tries - 1));
+}
 
 static const struct transfer_handler fetch_handler, post_handler;
 static const struct exchange_carrier carrier;
@@ -205,7 +211,7 @@ on_posted(void *arg, const struct transfer_result *result)
 	    cx->posts <= RETRIES) {
 		log_debug(cx->id, "posting the response failed: %s, status "
 		    "%d; trying again", result->why, status);
-		set_timer(cx, retry_delay_s * (double)cx->posts);
+		set_timer(cx, retry_delay(cx->posts));
 		return;
 	}
 	if (status == 411)
@@ -460,7 +466,7 @@ on_fetched(void *arg, const struct transfer_result *result)
 	    cx->fetch_error == 0) {
 		buf_clear(&cx->head);
 		cx->fetch_again = true;
-		set_timer(cx, retry_delay_s * (double)cx->fetches);
+		set_timer(cx, retry_delay(cx->fetches));
 		return;
 	}
 	if (!cx->has_head && cx->fetch_error == 0 &&

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +92,58 @@ in_the_middle_of_a_body(struct stack *s)
 	stack_wait_ready(s);
 }
 TEST_EACH(redis_restarted, in_the_middle_of_a_body, .workers = 2)
+
+static void
+answer_when_told(struct backend_connection *c, void *arg)
+{
+	atomic_bool *told = arg;
+
+	wait_for(atomic_load(told), PATIENCE_MS, "not told to answer");
+	backend_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate");
+}
+
+static unsigned
+count_in_log(const struct process *p, const char *text)
+{
+	char *log = file_read(p->log, NULL);
+	unsigned n = 0;
+
+	for (const char *at = log; at != NULL && (at = strstr(at, text)) !=
+	    NULL; at++)
+		n++;
+	free(log);
+	return n;
+}
+
+/* Its agent has it in hand, and tries for longer than a moment. */
+static void
+a_response_waits_for_it(struct stack *s)
+{
+	atomic_bool told = false;
+	struct client *c;
+	struct response r;
+
+	backend_script(s->backend, "/late", answer_when_told, &told);
+	c = stack_send(s, "GET", "/late", "");
+	wait_for(backend_count(s->backend, "/late") == 1, PATIENCE_MS,
+	    "the request does not arrive");
+	save(s);
+	process_kill(s->redis);
+	wait_for(stack_status(s, ADMIN_MOUNT "healthz") == 503, PATIENCE_MS,
+	    "not noticed");
+	atomic_store(&told, true);
+	wait_for(count_in_log(s->agent[0], "trying again") >= 4, PATIENCE_MS,
+	    "the agent does not try again");
+	stack_start_redis(s);
+	r = stack_receive(c, "GET");
+	check(r.status == 200 && strcmp(response_text(&r), "late") == 0,
+	    "%d %s", r.status, response_text(&r));
+	response_clear(&r);
+}
+STACK_TEST(redis_restarted, a_response_waits_for_it, WEB_LIGHTTPD, "classic",
+    lighttpd_classic, .agents = 1)
+STACK_TEST(redis_restarted, a_response_waits_for_it, WEB_APACHE, "classic",
+    apache_classic, .agents = 1)
 
 static void
 connections_and_scripts_are_lost(struct stack *s)
