@@ -103,7 +103,9 @@ call_left(struct native_call *call, bool is_answered)
 
 	call->transfer = NULL;
 	TAILQ_REMOVE(&n->calls, call, link);
-	if (call->is_parked) {
+	if (call->is_arriving) {
+		n->arriving--;
+	} else if (call->is_parked) {
 		n->parked--;
 	} else {
 		n->carrying--;
@@ -146,7 +148,7 @@ native_call_send(struct native_call *call, bool park)
 		n->carried_at = n->called_at;
 		native_pace_began(&n->pace, buf_len(&call->body));
 	}
-	call->is_frames = false;
+	call->is_frames = call->is_arriving = false;
 	buf_drain(&call->answer, buf_len(&call->answer));
 
 	request.content = buf_span(&call->body);
@@ -256,12 +258,28 @@ on_head(void *arg, int status, struct span head)
 	return true;
 }
 
+/* A parked call waits no more; while its answer takes its time, what is small
+ * finds another one. */
+static void
+set_arriving(struct native_call *call)
+{
+	struct native *n = call->native;
+
+	if (!call->is_parked || call->is_arriving ||
+	    n->arriving >= NATIVE_ARRIVING_MAX)
+		return;
+	call->is_arriving = true;
+	n->parked--;
+	n->arriving++;
+}
+
 /* More than an answer may hold fails the call. */
 static bool
 on_content(void *arg, struct span content)
 {
 	struct native_call *call = arg;
 
+	set_arriving(call);
 	if (buf_append_span(&call->answer, content) != 0)
 		call->is_frames = false;
 	return true;

@@ -21,6 +21,7 @@
 
 enum {
 	NATIVE_PARKED_MAX = 2,	/* calls */
+	NATIVE_ARRIVING_MAX = 4,	/* answers, beside parked calls */
 	/* Content on its way to a backend, of one exchange: at most, at least,
 	 * and before it is known how fast it comes. */
 	NATIVE_REQUEST_WINDOW = 512 * 1024,
@@ -88,6 +89,7 @@ struct native_call {
 	struct buf answer;
 	ev_tstamp began_at;
 	bool is_parked;
+	bool is_arriving;		/* the answer, of a parked one */
 	bool is_leaving;		/* HELLO says that we leave */
 	bool has_frames;		/* more than HELLO */
 	bool is_frames;			/* the answer's content type */
@@ -137,7 +139,7 @@ struct native {
 
 	TAILQ_HEAD(, native_call) calls;
 	TAILQ_HEAD(, native_call) waiting;	/* to be sent again */
-	size_t parked, carrying;		/* of calls */
+	size_t parked, carrying, arriving;	/* of calls */
 	struct native_pace pace;
 	ev_tstamp called_at, carried_at;
 	ev_tstamp heard_at;		/* of the proxy, the last time */

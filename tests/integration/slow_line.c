@@ -63,7 +63,7 @@ small_requests_overtake_large_ones(struct stack *s)
 	stack_expect(s, "/ready", 200);
 	len = line_bytes(line) - begun;
 	/* With a window of 512 KiB each it was up to 2 MB. */
-	check(len < BYTES_A_SECOND * 13 / 10, "%zu bytes before the small "
+	check(len < BYTES_A_SECOND / 2 * 3 / 2, "%zu bytes before the small "
 	    "request", len);
 	for (int i = 0; i < UPLOADS; i++)
 		client_free(large[i]);
