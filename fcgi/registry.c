@@ -143,18 +143,22 @@ struct write {
 	void *arg;
 };
 
+static void
+write_done(struct write *w, const char *error)
+{
+	if (w->fn != NULL)
+		w->fn(w->arg, error);
+	free(w->id);
+	free(w);
+}
+
 /* The change is in Redis.  Whether it could be read back does not matter to
  * the one who made it. */
 static void
 on_written_and_read(void *arg, const char *error)
 {
-	struct write *w = arg;
-
 	(void)error;
-	if (w->fn != NULL)
-		w->fn(w->arg, NULL);
-	free(w->id);
-	free(w);
+	write_done(arg, NULL);
 }
 
 /* The first error in the reply to an EXEC, or NULL. */
@@ -188,10 +192,7 @@ on_exec(void *arg, const struct store_reply *reply)
 		    bad->string.data);
 		error = text;
 	}
-	if (w->fn != NULL)
-		w->fn(w->arg, error);
-	free(w->id);
-	free(w);
+	write_done(w, error);
 }
 
 /* The replies within a transaction say only that a command is queued; what is

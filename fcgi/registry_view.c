@@ -150,42 +150,31 @@ log_bad_entry(const char *what, struct span id, char *error)
 	free(error);
 }
 
-static struct backend *
-read_backend(struct span id, struct span json)
-{
-	char *error = NULL;
-	struct backend *b = backend_from_json(json, &error);
-
-	if (b != NULL && span_is(span_str(b->id), id))
-		return b;
-	log_bad_entry("backend", id, error);
-	backend_free(b);
-	return NULL;
-}
-
-static struct token *
-read_token(struct span id, struct span json)
-{
-	char *error = NULL;
-	struct token *t = token_from_stored(id, json, &error);
-
-	if (t == NULL)
-		log_bad_entry("token", id, error);
-	return t;
-}
-
 struct backend *
 registry_view_read_backend(struct span id, const struct store_reply *reply)
 {
-	return reply->kind != STORE_STRING ? NULL :
-	    read_backend(id, reply->string);
+	char *error = NULL;
+	struct backend *b = reply->kind != STORE_STRING ? NULL :
+	    backend_from_json(reply->string, &error);
+
+	if (b != NULL && span_is(span_str(b->id), id))
+		return b;
+	if (reply->kind == STORE_STRING)
+		log_bad_entry("backend", id, error);
+	backend_free(b);
+	return NULL;
 }
 
 struct token *
 registry_view_read_token(struct span id, const struct store_reply *reply)
 {
-	return reply->kind != STORE_STRING ? NULL :
-	    read_token(id, reply->string);
+	char *error = NULL;
+	struct token *t = reply->kind != STORE_STRING ? NULL :
+	    token_from_stored(id, reply->string, &error);
+
+	if (t == NULL && reply->kind == STORE_STRING)
+		log_bad_entry("token", id, error);
+	return t;
 }
 
 void
@@ -196,8 +185,8 @@ registry_view_take_backends(struct registry_view *v,
 
 	v->backend = registry_array(reply->count / 2, sizeof(*v->backend));
 	for (size_t i = 0; i + 1 < reply->count; i += 2) {
-		struct backend *b = pair_at(reply, i, &id, &json) ?
-		    read_backend(id, json) : NULL;
+		struct backend *b = !pair_at(reply, i, &id, &json) ? NULL :
+		    registry_view_read_backend(id, &reply->element[i + 1]);
 
 		if (b != NULL)
 			v->backend[v->backend_count++] = b;
@@ -214,8 +203,8 @@ registry_view_take_tokens(struct registry_view *v,
 
 	v->token = registry_array(reply->count / 2, sizeof(*v->token));
 	for (size_t i = 0; i + 1 < reply->count; i += 2) {
-		struct token *t = pair_at(reply, i, &id, &json) ?
-		    read_token(id, json) : NULL;
+		struct token *t = !pair_at(reply, i, &id, &json) ? NULL :
+		    registry_view_read_token(id, &reply->element[i + 1]);
 
 		if (t != NULL)
 			v->token[v->token_count++] = t;
@@ -226,27 +215,26 @@ registry_view_take_tokens(struct registry_view *v,
 
 /* --- one entry for another --- */
 
-/* Of pointers: a larger array with a gap at i. */
+/* In an array of pointers there is an element at i, or there is not; now there
+ * is one, or none, as wanted.  Returns the array. */
 static void *
-open_gap(void *array, size_t count, size_t i)
+set_place(void *array, size_t *count, size_t i, bool is_there, bool is_wanted)
 {
 	const size_t size = sizeof(void *);
-	char *larger = realloc(array, (count + 1) * size);
+	char *at = array;
 
-	if (larger == NULL)
-		fatal("out of memory");
-	memmove(larger + (i + 1) * size, larger + i * size,
-	    (count - i) * size);
-	return larger;
-}
-
-static void
-close_gap(void *array, size_t count, size_t i)
-{
-	const size_t size = sizeof(void *);
-
-	memmove((char *)array + i * size, (char *)array + (i + 1) * size,
-	    (count - i - 1) * size);
+	if (is_there && !is_wanted) {
+		memmove(at + i * size, at + (i + 1) * size,
+		    (*count - i - 1) * size);
+		(*count)--;
+	} else if (!is_there && is_wanted) {
+		if ((at = realloc(array, (*count + 1) * size)) == NULL)
+			fatal("out of memory");
+		memmove(at + (i + 1) * size, at + i * size,
+		    (*count - i) * size);
+		(*count)++;
+	}
+	return at;
 }
 
 /* What was noted here may not have been written yet, or not been read. */
@@ -265,42 +253,30 @@ registry_view_swap_backend(struct registry_view *v, struct span id,
 {
 	bool found;
 	const size_t i = backend_place(v, id, &found);
-	struct backend *b = *entry;
+	struct backend *b = *entry, *was = found ? v->backend[i] : NULL;
 
-	if (b == NULL && !found)
-		return false;
-	*entry = found ? v->backend[i] : NULL;
-	if (b == NULL) {
-		close_gap(v->backend, v->backend_count--, i);
-		return true;
-	}
-	if (found)
-		keep_times(b, *entry);
-	else
-		v->backend = open_gap(v->backend, v->backend_count++, i);
-	v->backend[i] = b;
-	return true;
+	v->backend = set_place(v->backend, &v->backend_count, i, found,
+	    b != NULL);
+	if (b != NULL)
+		v->backend[i] = b;
+	if (b != NULL && was != NULL)
+		keep_times(b, was);
+	*entry = was;
+	return b != NULL || found;
 }
 
-bool
+void
 registry_view_swap_token(struct registry_view *v, struct span id,
     struct token **entry)
 {
 	bool found;
 	const size_t i = token_place(v, id, &found);
-	struct token *t = *entry;
+	struct token *t = *entry, *was = found ? v->token[i] : NULL;
 
-	if (t == NULL && !found)
-		return false;
-	*entry = found ? v->token[i] : NULL;
-	if (t == NULL) {
-		close_gap(v->token, v->token_count--, i);
-		return true;
-	}
-	if (!found)
-		v->token = open_gap(v->token, v->token_count++, i);
-	v->token[i] = t;
-	return true;
+	v->token = set_place(v->token, &v->token_count, i, found, t != NULL);
+	if (t != NULL)
+		v->token[i] = t;
+	*entry = was;
 }
 
 /* --- times --- */

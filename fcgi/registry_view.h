@@ -41,11 +41,11 @@ struct token *registry_view_read_token(struct span id,
     const struct store_reply *reply);
 
 /* *entry (NULL: none) takes the place of the one with this id, which *entry is
- * afterwards.  A backend's times stay.  false: there is none, before and
+ * afterwards.  A backend's times stay; false: there is none, before and
  * after. */
 bool registry_view_swap_backend(struct registry_view *v, struct span id,
     struct backend **entry);
-bool registry_view_swap_token(struct registry_view *v, struct span id,
+void registry_view_swap_token(struct registry_view *v, struct span id,
     struct token **entry);
 
 /* Times of use, or else of sight; the backends are there already. */
