@@ -112,16 +112,23 @@ Test(responder_cgi, needs_no_content)
 	cgi_end(&run);
 }
 
+/* Closes an end of ours while the request is served. */
+static void
+cgi_break_off(struct cgi_run *run, int end)
+{
+	RUN_UNTIL(app.requests == 1);
+	close(end);
+	RUN_UNTIL(run->done);
+	cr_assert_eq(app.gones, 1);
+	cgi_end(run);
+}
+
 Test(responder_cgi, tells_when_content_breaks_off)
 {
 	struct cgi_run run = { 0 };
 	setenv("CONTENT_LENGTH", "6", 1);
 	cgi_begin(&run);
-	RUN_UNTIL(app.requests == 1);
-	close(run.to);
-	RUN_UNTIL(run.done);
-	cr_assert_eq(app.gones, 1);
-	cgi_end(&run);
+	cgi_break_off(&run, run.to);
 }
 
 Test(responder_cgi, tells_when_nobody_reads_the_response)
@@ -129,11 +136,7 @@ Test(responder_cgi, tells_when_nobody_reads_the_response)
 	struct cgi_run run = { 0 };
 	unsetenv("CONTENT_LENGTH");
 	cgi_begin(&run);
-	RUN_UNTIL(app.requests == 1);
-	close(run.from);
-	RUN_UNTIL(run.done);
-	cr_assert_eq(app.gones, 1);
-	cgi_end(&run);
+	cgi_break_off(&run, run.from);
 }
 
 static size_t
