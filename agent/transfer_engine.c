@@ -23,6 +23,11 @@ struct transfer_watch {
 
 /* --- sockets and time --- */
 
+/* A server that writes head and content one after the other, with Nagle's
+ * algorithm as it is by default, waits with the second for this, and the
+ * kernel would take its time (40 ms).  So it is done where more is to come:
+ * when libcurl has read what an event told of and still watches the socket, and
+ * when it begins to watch it after a head that it read without an event. */
 static void
 acknowledge(int fd)
 {
@@ -31,21 +36,14 @@ acknowledge(int fd)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
 
-/* A server that writes head and content one after the other, with Nagle's
- * algorithm as it is by default, waits with the second for this, and the
- * kernel would take its time (40 ms).  So it is done where more is to come:
- * when libcurl has read what an event told of and still watches the socket, and
- * when it begins to watch it after a head that it read without an event. */
 static void
 on_io(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct transfer_watch *w = (struct transfer_watch *)io;
 	struct transfer_engine *e = io->data;
-	int running, bits = 0;
+	int running, bits = 0, fd = io->fd;
 
 	(void)loop;
-	int fd = io->fd;
-
 	if (revents & EV_READ)
 		bits |= CURL_CSELECT_IN;
 	if (revents & EV_WRITE)

@@ -137,7 +137,6 @@ on_accept_pause(struct ev_loop *loop, ev_timer *w, int events)
 	responder_accept(w->data);
 }
 
-/* The request is mostly there already. */
 void
 responder_adopt(struct responder *r, int fd, bool is_unclaimed)
 {
@@ -157,6 +156,7 @@ accepted(struct responder *r, int fd)
 		close(fd);
 		return;
 	}
+	/* It is read at once: the request is mostly there already. */
 	responder_adopt(r, fd, r->is_stopping);
 }
 
@@ -320,7 +320,7 @@ responder_free(struct responder *r)
 	struct conn *c;
 	if (r == NULL)
 		return;
-	r->nobody_takes = true;
+	responder_pass_no_more(r);
 	responder_stop_accepting(r);
 	responder_take_unclaimed(r, false);
 	ev_timer_stop(r->loop, &r->stopping);

@@ -127,7 +127,7 @@ static void
 on_passed(struct ev_loop *loop, ev_io *w, int events)
 {
 	struct responder *r = w->data;
-	int fd = -1;
+	int fd;
 
 	(void)events;
 	for (int i = 0; i < TAKEN_PER_TURN; i++) {
@@ -149,6 +149,14 @@ responder_pass(struct responder *r, const int ends[2])
 	ev_io_init(&r->passed, on_passed, r->pass_from, EV_READ);
 	r->passed.data = r;
 	responder_accept(r);
+}
+
+void
+responder_pass_no_more(struct responder *r)
+{
+	if (r->pass_from >= 0)
+		ev_io_stop(r->loop, &r->passed);
+	r->pass_into = r->pass_from = -1;
 }
 
 bool

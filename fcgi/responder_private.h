@@ -156,6 +156,8 @@ void conn_retire_call(struct call *call);
 bool responder_can_pass(const struct responder *r);
 /* Passes on what waits for a request, and takes back what nobody takes. */
 void responder_pass_idle(struct responder *r);
+/* Neither passes on nor takes any more. */
+void responder_pass_no_more(struct responder *r);
 /* true: it is closed here. */
 bool conn_pass_on(struct conn *c);
 
