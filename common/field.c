@@ -124,32 +124,17 @@ fields_has_token(const struct fields *f, const char *name, const char *token)
 	return has_element(f, span_str(name), span_str(token));
 }
 
-/* With their lengths: every line of every head is held against these. */
-#define NAME(literal) { literal, sizeof(literal) - 1 }
-
 static const struct span hop_by_hop[] = {
-	NAME("Connection"), NAME("Keep-Alive"), NAME("Proxy-Connection"),
-	NAME("Proxy-Authenticate"), NAME("Proxy-Authorization"), NAME("TE"),
-	NAME("Trailer"), NAME("Transfer-Encoding"), NAME("Upgrade"),
+	SPAN("Connection"), SPAN("Keep-Alive"), SPAN("Proxy-Connection"),
+	SPAN("Proxy-Authenticate"), SPAN("Proxy-Authorization"), SPAN("TE"),
+	SPAN("Trailer"), SPAN("Transfer-Encoding"), SPAN("Upgrade"), { 0 },
 };
 
 /* What a Connection option never takes away. */
 static const struct span end_to_end[] = {
-	NAME("Host"), NAME("Content-Length"), NAME("Content-Type"),
-	NAME("Cookie"), NAME("Set-Cookie"), NAME("Authorization"),
+	SPAN("Host"), SPAN("Content-Length"), SPAN("Content-Type"),
+	SPAN("Cookie"), SPAN("Set-Cookie"), SPAN("Authorization"), { 0 },
 };
-
-#define IS_ONE_OF(name, list) \
-	is_one_of((name), (list), sizeof(list) / sizeof((list)[0]))
-
-static bool
-is_one_of(struct span name, const struct span *list, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (span_is_nocase(name, list[i]))
-			return true;
-	return false;
-}
 
 void
 fields_remove_hop_by_hop(struct fields *f)
@@ -164,13 +149,13 @@ fields_remove_hop_by_hop(struct fields *f)
 		struct span name = f->line[i].name;
 
 		if (has_element(f, connection, name) &&
-		    !IS_ONE_OF(name, end_to_end) &&
+		    !span_is_one_of(name, end_to_end) &&
 		    !span_is_nocase(name, connection))
 			f->line[i].name.len = 0;
 	}
 	for (size_t i = 0; i < f->count; i++)
 		if (f->line[i].name.len > 0 &&
-		    !IS_ONE_OF(f->line[i].name, hop_by_hop))
+		    !span_is_one_of(f->line[i].name, hop_by_hop))
 			f->line[kept++] = f->line[i];
 	f->count = kept;
 }

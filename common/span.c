@@ -15,18 +15,25 @@ ascii_lower(unsigned char c)
 }
 
 bool
-span_is_nocase(struct span a, struct span b)
+span_bytes_are_nocase(const char *a, const char *b, size_t len)
 {
-	if (a.len != b.len)
-		return false;
-	for (size_t i = 0; i < a.len; i++) {
-		unsigned char x = (unsigned char)a.data[i];
-		unsigned char y = (unsigned char)b.data[i];
+	for (size_t i = 0; i < len; i++) {
+		unsigned char x = (unsigned char)a[i];
+		unsigned char y = (unsigned char)b[i];
 
 		if (x != y && ascii_lower(x) != ascii_lower(y))
 			return false;
 	}
 	return true;
+}
+
+bool
+span_is_one_of(struct span s, const struct span *list)
+{
+	for (; list->len > 0; list++)
+		if (span_is_nocase(s, *list))
+			return true;
+	return false;
 }
 
 static bool

@@ -32,8 +32,22 @@ span_is(struct span a, struct span b)
 	    (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
-/* ASCII case-insensitive comparison (field names, codings). */
-bool span_is_nocase(struct span a, struct span b);
+/* Of `len` bytes each. */
+bool span_bytes_are_nocase(const char *a, const char *b, size_t len);
+
+/* ASCII case-insensitive comparison (field names, codings).  Most names are
+ * told apart by their lengths. */
+static inline bool
+span_is_nocase(struct span a, struct span b)
+{
+	return a.len == b.len && span_bytes_are_nocase(a.data, b.data, a.len);
+}
+
+/* Is it, case-insensitively, one of these?  An empty span ends the list. */
+bool span_is_one_of(struct span s, const struct span *list);
+
+/* An element of a constant list, with its length. */
+#define SPAN(literal) { (literal), sizeof(literal) - 1 }
 
 /* Removes leading and trailing SP and HTAB (RFC 9110 5.6.3, OWS). */
 struct span span_trim(struct span s);

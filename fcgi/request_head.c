@@ -19,12 +19,10 @@ struct params {
 	const char *auth_type;
 };
 
-#define WANTED(name, member) \
-	{ name "=", sizeof(name), offsetof(struct params, member) }
+#define WANTED(name, member) { SPAN(name), offsetof(struct params, member) }
 
 static const struct wanted {
-	const char *start;	/* of the param, with its '=' */
-	size_t len;
+	struct span name;
 	size_t offset;
 } wanted[] = {
 	WANTED("REQUEST_METHOD", method),
@@ -47,37 +45,41 @@ static const struct wanted {
 static void
 pick(char *const *env, struct params *p)
 {
-	for (; *env != NULL; env++)
-		for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-			const struct wanted *w = &wanted[i];
+	for (; *env != NULL; env++) {
+		const char *value = strchr(*env, '=');
 
-			if ((*env)[0] == w->start[0] &&
-			    strncmp(*env, w->start, w->len) == 0) {
-				const char *value = *env + w->len;
+		if (value == NULL)
+			continue;
+		struct span name = span_of(*env, (size_t)(value++ - *env));
 
-				memcpy((char *)p + w->offset, &value,
+		for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+			if (span_is(name, wanted[i].name)) {
+				memcpy((char *)p + wanted[i].offset, &value,
 				    sizeof value);
 				break;
 			}
-		}
+	}
 }
 
 /* Names (without HTTP_) that never pass; ours are written instead of some. */
-static const char *const withheld[] = {
-	"HOST", "VIA", "CONNECTION", "KEEP_ALIVE", "PROXY_CONNECTION",
-	"PROXY_AUTHENTICATE", "PROXY_AUTHORIZATION", "TE", "TRAILER",
-	"TRANSFER_ENCODING", "UPGRADE", "EXPECT", "PROXY", "CONTENT_LENGTH",
-	"CONTENT_TYPE", "FORWARDED", "HTTP2_SETTINGS",
+static const struct span withheld[] = {
+	SPAN("HOST"), SPAN("VIA"), SPAN("CONNECTION"), SPAN("KEEP_ALIVE"),
+	SPAN("PROXY_CONNECTION"), SPAN("PROXY_AUTHENTICATE"),
+	SPAN("PROXY_AUTHORIZATION"), SPAN("TE"), SPAN("TRAILER"),
+	SPAN("TRANSFER_ENCODING"), SPAN("UPGRADE"), SPAN("EXPECT"),
+	SPAN("PROXY"), SPAN("CONTENT_LENGTH"), SPAN("CONTENT_TYPE"),
+	SPAN("FORWARDED"), SPAN("HTTP2_SETTINGS"),
 	/* By these other gateways tell who and where the client is, and
 	 * backends believe them. */
-	"REMOTE_USER", "X_REMOTE_USER", "X_REAL_IP", "X_CLIENT_IP", NULL
+	SPAN("REMOTE_USER"), SPAN("X_REMOTE_USER"), SPAN("X_REAL_IP"),
+	SPAN("X_CLIENT_IP"), { 0 },
 };
 
 /* What a Connection option cannot remove: a client must not be able to take
  * away what a backend relies on. */
-static const char *const steadfast[] = {
-	"HOST", "COOKIE", "AUTHORIZATION", "CONTENT_TYPE", "CONTENT_LENGTH",
-	NULL
+static const struct span steadfast[] = {
+	SPAN("HOST"), SPAN("COOKIE"), SPAN("AUTHORIZATION"),
+	SPAN("CONTENT_TYPE"), SPAN("CONTENT_LENGTH"), { 0 },
 };
 
 /* As CGI does it.  Web servers have done so with the names of params, but a
@@ -111,10 +113,10 @@ folds_to(struct span a, struct span b)
 }
 
 static bool
-is_listed(const char *const *list, struct span name)
+is_listed(const struct span *list, struct span name)
 {
-	for (; *list != NULL; list++)
-		if (folds_to(name, span_str(*list)))
+	for (; list->len > 0; list++)
+		if (folds_to(name, *list))
 			return true;
 	return false;
 }

@@ -13,7 +13,8 @@ call_param(const struct call *call, const char *name)
 {
 	size_t len = strlen(name);
 	for (char *const *p = call->params; *p != NULL; p++)
-		if (strncmp(*p, name, len) == 0 && (*p)[len] == '=')
+		if ((*p)[0] == name[0] && strncmp(*p, name, len) == 0 &&
+		    (*p)[len] == '=')
 			return *p + len + 1;
 	return NULL;
 }

@@ -7,22 +7,15 @@
 
 /* Fields by which a CGI response would make the web server do something
  * (lighttpd, Apache mod_xsendfile, nginx): a backend must not. */
-static const char *const steering[] = {
-	"Status", "X-Sendfile", "X-Sendfile2", "X-Sendfile-Temporary",
-	"X-LIGHTTPD-send-file", "X-LIGHTTPD-send-tempfile",
-	"X-LIGHTTPD-KBytes-per-second", "X-Accel-Redirect",
-	"X-Accel-Buffering", "X-Accel-Charset", "X-Accel-Expires",
-	"X-Accel-Limit-Rate", "Script-Control", "HTTP2-Settings", NULL
+static const struct span steering[] = {
+	SPAN("Status"), SPAN("X-Sendfile"), SPAN("X-Sendfile2"),
+	SPAN("X-Sendfile-Temporary"), SPAN("X-LIGHTTPD-send-file"),
+	SPAN("X-LIGHTTPD-send-tempfile"), SPAN("X-LIGHTTPD-KBytes-per-second"),
+	SPAN("X-Accel-Redirect"), SPAN("X-Accel-Buffering"),
+	SPAN("X-Accel-Charset"), SPAN("X-Accel-Expires"),
+	SPAN("X-Accel-Limit-Rate"), SPAN("Script-Control"),
+	SPAN("HTTP2-Settings"), { 0 },
 };
-
-static bool
-steers(struct span name)
-{
-	for (const char *const *s = steering; *s != NULL; s++)
-		if (span_is_nocase(name, span_str(*s)))
-			return true;
-	return false;
-}
 
 static int
 append_line(struct buf *out, struct span name, struct span value)
@@ -46,7 +39,7 @@ append_lines(struct buf *out, const struct fields *fields,
 	for (size_t i = 0; i < fields->count; i++) {
 		struct span name = fields->line[i].name;
 
-		if (steers(name))
+		if (span_is_one_of(name, steering))
 			continue;
 		/* Equal repeats are one (RFC 9110 8.6); none with 204. */
 		if (span_is_nocase(name, span_str("Content-Length"))) {
