@@ -51,24 +51,32 @@ notify_systemd(const char *state)
 
 /* --- the turns of the loop --- */
 
-/* What one turn does, after the events of sockets and timers: what they
- * brought goes on its way, until nothing is left to do. */
+/* What events of sockets and timers have brought goes on its way, until nothing
+ * is left to do. */
 static void
-on_turn(struct ev_loop *loop, ev_prepare *prepare, int revents)
+go_on(void *arg)
 {
-	struct program *p = prepare->data;
+	struct program *p = arg;
 	int rounds = 0;
 	bool more;
 
-	(void)revents;
 	do {
 		service_turn(p->service);
 		more = transfer_engine_run(p->agent.engine);
 	} while (more && ++rounds < ROUNDS_MAX);
 	if (more)
-		ev_idle_start(loop, &p->again);
+		ev_idle_start(p->agent.loop, &p->again);
 	else
-		ev_idle_stop(loop, &p->again);
+		ev_idle_stop(p->agent.loop, &p->again);
+}
+
+static void
+on_turn(struct ev_loop *loop, ev_prepare *prepare, int revents)
+{
+	struct program *p = prepare->data;
+
+	(void)revents;
+	go_on(p);
 	if (p->agent.is_draining && service_is_idle(p->service))
 		ev_break(loop, EVBREAK_ALL);
 }
@@ -227,6 +235,7 @@ program_start(struct program *p, struct settings *s)
 	ev_idle_init(&p->again, on_again);
 	ev_prepare_init(&p->prepare, on_turn);
 	p->prepare.data = p;
+	transfer_engine_set_between(agent->engine, go_on, p);
 	ev_prepare_start(agent->loop, &p->prepare);
 }
 
@@ -236,6 +245,7 @@ program_end(struct program *p)
 	struct agent *agent = &p->agent;
 
 	ev_prepare_stop(agent->loop, &p->prepare);
+	transfer_engine_set_between(agent->engine, NULL, NULL);
 	health_free(p->health);
 	service_free(p->service);
 	while (transfer_engine_run(agent->engine))

@@ -27,6 +27,12 @@ struct transfer_engine *transfer_engine_new(struct ev_loop *loop,
     size_t max_connections);
 void transfer_engine_free(struct transfer_engine *engine);
 
+/* One turn of the loop may have many events.  After each few of them `between` is
+ * called, outside of all handlers, so that what they brought can go on its way
+ * while the rest is still to be read. */
+void transfer_engine_set_between(struct transfer_engine *engine,
+    void (*between)(void *arg), void *arg);
+
 /* Does what is due now: starts, resumes and ends transfers, and calls their
  * handlers.  True when it did anything: then there may be more to do. */
 bool transfer_engine_run(struct transfer_engine *engine);

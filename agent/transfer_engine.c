@@ -13,6 +13,10 @@
 #include "agent/transfer_private.h"
 #include "common/log.h"
 
+/* More of them would let the proxy, the backend and the clients wait together,
+ * and then come back together. */
+enum { EVENTS_AT_ONCE = 16 };
+
 /* One socket of libcurl's. */
 struct transfer_watch {
 	ev_io io;
@@ -54,6 +58,8 @@ on_io(struct ev_loop *loop, ev_io *io, int revents)
 	    io->fd == fd)
 		acknowledge(fd);
 	e->has_finished = true;
+	if (++e->events >= EVENTS_AT_ONCE && e->between != NULL)
+		e->between(e->between_arg);
 }
 
 /* NULL: a handle of libcurl's own. */
@@ -311,6 +317,7 @@ transfer_engine_run(struct transfer_engine *e)
 	struct transfer *t = e->queue;
 	int running;
 
+	e->events = 0;
 	if (t == NULL && !e->is_due && !e->has_finished)
 		return false;
 	/* Those queued meanwhile have their turn in the next call. */
@@ -355,6 +362,14 @@ transfer_engine_new(struct ev_loop *loop, size_t max_connections)
 	(void)curl_multi_setopt(e->multi, CURLMOPT_MAXCONNECTS,
 	    (long)max_connections);
 	return e;
+}
+
+void
+transfer_engine_set_between(struct transfer_engine *e,
+    void (*between)(void *arg), void *arg)
+{
+	e->between = between;
+	e->between_arg = arg;
 }
 
 void

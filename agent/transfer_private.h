@@ -16,6 +16,9 @@ struct transfer_engine {
 	bool has_finished;		/* finished ones may be waiting */
 	struct transfer *queue, **queue_end;
 	struct transfer_watch *spare;
+	unsigned events;		/* since the last run */
+	void (*between)(void *arg);	/* NULL: not wanted */
+	void *between_arg;
 };
 
 struct transfer_peer {
