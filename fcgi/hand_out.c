@@ -17,8 +17,10 @@
 enum {
 	SWEEP_SECONDS = 30,	/* how often empty rooms are given up */
 	ROOM_IDLE_SECONDS = 60,
-	ATTEND_SECONDS = 10,	/* how often "attended" is written */
 };
+
+/* A call is noted as attendance unless another has just been. */
+static const double attend_seconds = 10.;
 
 /*
  * KEYS: queue, attended.  ARGV: element, limit, time to live in ms, channel.
@@ -71,6 +73,7 @@ struct hand_out {
 	bool (*alone)(void *arg);
 	void *alone_arg;
 	ev_timer sweep;
+	ev_timer attend;
 	struct withdrawals *withdrawals;
 	ev_tstamp down_since;	/* Redis; 0: it is not */
 	ev_timer truce;		/* nothing is taken from queues */
@@ -329,18 +332,42 @@ write_attended(struct room *room)
 	store_command(h->store, NULL, NULL, 5, argv);
 }
 
-void
-hand_out_attend(struct hand_out *h, struct span backend)
+/* Unless that was done in the last so many seconds. */
+static void
+attend(struct room *room, double seconds)
 {
-	struct room *room = room_get(h, backend);
+	struct hand_out *h = room->all;
 
-	if (ev_now(h->loop) - room->attended < ATTEND_SECONDS &&
-	    room->attended > 0)
+	if (room->attended > 0 && ev_now(h->loop) - room->attended < seconds)
 		return;
 	if (!store_is_up(h->store))
 		return;
 	room->attended = ev_now(h->loop);
 	write_attended(room);
+}
+
+void
+hand_out_attend(struct hand_out *h, struct span backend)
+{
+	double enough = h->attend.repeat / 2;
+
+	attend(room_get(h, backend), enough < attend_seconds ? enough :
+	    attend_seconds);
+}
+
+/* Whose call waits asks all the time; that matters where an absence is shorter
+ * than a poll. */
+static void
+on_attend(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct hand_out *h = timer->data;
+	struct room *room, *next;
+
+	(void)loop;
+	(void)events;
+	HASH_ITER(hh, h->rooms, room, next)
+		if (!TAILQ_EMPTY(&room->seats))
+			attend(room, timer->repeat / 2);
 }
 
 static void
@@ -558,6 +585,11 @@ hand_out_new(struct ev_loop *loop, struct store *store,
 	ev_timer_init(&h->sweep, on_sweep, SWEEP_SECONDS, SWEEP_SECONDS);
 	h->sweep.data = h;
 	ev_timer_start(loop, &h->sweep);
+	ev_init(&h->attend, on_attend);
+	h->attend.repeat = (double)settings->agent_absence_ms / 3000 + 1e-3;
+	h->attend.data = h;
+	ev_timer_again(loop, &h->attend);
+	ev_unref(loop);
 	ev_unref(loop);
 	return h;
 }
@@ -570,7 +602,9 @@ hand_out_free(struct hand_out *h)
 	if (h == NULL)
 		return;
 	ev_ref(h->loop);
+	ev_ref(h->loop);
 	ev_timer_stop(h->loop, &h->sweep);
+	ev_timer_stop(h->loop, &h->attend);
 	ev_timer_stop(h->loop, &h->truce);
 	withdrawals_free(h->withdrawals);
 	HASH_ITER(hh, h->rooms, room, next)

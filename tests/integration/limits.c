@@ -78,6 +78,22 @@ an_absent_agent_is_noticed(struct stack *s)
 TEST_EACH_WEB(limits, an_absent_agent_is_noticed, .worker_options = {
     "--agent-absence=1s", "--queue-timeout=500ms" })
 
+/* Its poll takes longer than an absence may. */
+static void
+an_agent_that_waits_is_not_absent(struct stack *s)
+{
+	long long end = now_ms() + 3000;
+
+	for (int i = 0; now_ms() < end; i++) {
+		check(stack_redis_number(s, "EXISTS ip:{b:b1}:attended") == 1,
+		    "it is, after %d looks", i);
+		harness_pause();
+	}
+	check(stack_status(s, "/ready") == 200, "it is not served");
+}
+TEST_EACH(limits, an_agent_that_waits_is_not_absent,
+    .worker_options = { "--agent-absence=1s" }, .workers = 2)
+
 /* A request waits for an agent that is briefly away. */
 static void
 a_request_waits_for_its_agent(struct stack *s)
