@@ -382,8 +382,10 @@ class Scene:
         agent = r.choice(self.instances).hex()
         what = r.randrange(7)
         if what <= 2:
-            self.redis_command("RPUSH", b"ip:{w:" + worker + b"}:mail",
-                               message)
+            key = b"ip:{w:" + worker + b"}:mail"
+            self.redis_command("RPUSH", key, message)
+            # Most of these workers never were.
+            self.redis_command("PEXPIRE", key, 60000)
         elif what == 3:
             self.redis_command("RPUSH", "ip:{b:spoilt}:queue", open_frame)
             self.redis_command("PUBLISH", "ip:{b:spoilt}:wake",
@@ -470,6 +472,14 @@ class Scene:
         return self.call(self.params(
             "agent", "POST", MOUNT + "agent/exchange", self.good_token,
             content, CONTENT_TYPE=FRAMES), content)
+
+    # A client that comes before any agent was there gets 503.
+    def meet(self):
+        call = self.good_agent(b"", False)
+        status, content = response(call, time.monotonic() + PATIENCE)
+        call.close()
+        if status != 200:
+            raise Broken("the first call got %s %r" % (status, content))
 
     def good_exchange(self):
         deadline = time.monotonic() + PATIENCE
@@ -560,6 +570,7 @@ def run(scene, seconds):
     rng = scene.rng
     calls = rounds = 0
     first = scene.descriptors()
+    scene.meet()
     scene.check()
     stop = time.monotonic() + seconds
     while time.monotonic() < stop:
