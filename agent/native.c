@@ -101,6 +101,14 @@ has_frames(const struct native *n)
 	    n->is_pressed;
 }
 
+/* Must one be made for the lease's sake? */
+static bool
+is_call_due(const struct native *n)
+{
+	return n->unfinished > 0 && ev_now(n->agent->loop) - n->called_at >=
+	    (double)n->lease_ms / 3000.;
+}
+
 /* Calls that failed or were taken back go again. */
 static void
 send_waiting(struct native *n)
@@ -120,9 +128,11 @@ call_as_needed(struct native *n)
 	double delay;
 
 	send_waiting(n);
-	/* After a loss one call that is answered at once shows the return. */
+	/* After a loss one call that is answered at once shows the return.
+	 * One that hangs must not cost the lease. */
 	if (n->link.failures > 0) {
-		if (n->carrying == 0)
+		if (n->carrying == 0 ||
+		    (is_call_due(n) && n->carrying < CARRYING_MAX))
 			native_call_open(n, false);
 		return;
 	}
@@ -217,8 +227,7 @@ on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 		return;
 	}
 	native_exchanges_tick(n, now);
-	if (n->unfinished > 0 && (may_park(n) ||
-	    now - n->called_at >= (double)n->lease_ms / 3000.))
+	if ((n->unfinished > 0 && may_park(n)) || is_call_due(n))
 		n->must_call = true;
 }
 
