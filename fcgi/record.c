@@ -302,7 +302,7 @@ int
 record_write_end(struct record_writer *writer, struct buf *out, unsigned id)
 {
 	/* appStatus 0, protocolStatus FCGI_REQUEST_COMPLETE */
-	static const char body[8];
+	static const char body[RECORD_END_LEN - HEADER_LEN];
 	int r;
 
 	record_seal(writer);

@@ -92,6 +92,9 @@ int record_write(struct record_writer *writer, struct buf *out, unsigned id,
 /* What was written is on its way, or is about to be. */
 void record_seal(struct record_writer *writer);
 
+/* Of the END_REQUEST record, which is the last. */
+enum { RECORD_END_LEN = 16 };
+
 /* Appends the end of STDOUT and of the request. */
 int record_write_end(struct record_writer *writer, struct buf *out,
     unsigned id) WIRE_MUSTCHECK;

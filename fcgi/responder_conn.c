@@ -376,29 +376,51 @@ limit_unread(struct conn *c)
 		    sizeof(len));
 }
 
-/* false: the peer is gone. */
-static bool
-conn_send(struct conn *c)
+/* How much of what is written must go alone: the end of a request, on a
+ * connection that is kept.  mod_proxy_fcgi (2.4.71 still) reads the content of
+ * END_REQUEST once and takes what it gets for all of it; what came a moment
+ * later it would find before the next response ("Got bogus version 0"), and
+ * answer that request with 503. */
+static size_t
+end_len(const struct conn *c)
 {
-	struct responder *r = c->responder;
-	size_t len = buf_len(&c->out);
-	if (len == 0)
-		return true;
-	if (len > UNREAD_MAX / 2 && !c->is_limited)
-		limit_unread(c);
-	record_seal(&c->writer);
+	return c->state == CONN_WAITS_FOR_FINISH && !c->is_cgi &&
+	    c->scan.keeps_connection ? RECORD_END_LEN : 0;
+}
+
+/* Sends the first len bytes, or as many as the socket takes; false: the peer
+ * is gone. */
+static bool
+send_first(struct conn *c, size_t len)
+{
+	/* MSG_EOR: TCP, too, puts what comes later into a packet of its own. */
 	ssize_t n = c->is_cgi ? write(c->out_fd, buf_data(&c->out), len) :
-	    send(c->out_fd, buf_data(&c->out), len, MSG_NOSIGNAL);
-	if (n < 0) {
-		if (errno != EAGAIN && errno != EINTR)
-			return false;
-		n = 0;
-	}
+	    send(c->out_fd, buf_data(&c->out), len, MSG_NOSIGNAL | MSG_EOR);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
 	buf_drain(&c->out, (size_t)n);
 	if (n > 0 && c->first_sent == 0)
 		c->first_sent = ev_time();
 	if (n > 0)
 		progress(c, (size_t)n);
+	return true;
+}
+
+/* false: the peer is gone. */
+static bool
+conn_send(struct conn *c)
+{
+	struct responder *r = c->responder;
+	size_t len = buf_len(&c->out), end = end_len(c);
+	if (len == 0)
+		return true;
+	if (len > UNREAD_MAX / 2 && !c->is_limited)
+		limit_unread(c);
+	record_seal(&c->writer);
+	if (len > end && !send_first(c, len - end))
+		return false;
+	if (end > 0 && buf_len(&c->out) == end && !send_first(c, end))
+		return false;
 	if (buf_len(&c->out) == 0)
 		buf_clear(&c->out);
 	else

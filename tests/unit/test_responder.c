@@ -613,3 +613,42 @@ Test(responder, gives_a_web_server_no_more_to_read_at_once_than_it_keeps)
 	cr_assert_leq(most_unread("httpd1"), 65536);
 	cr_assert_gt(most_unread("Apache"), 65536);
 }
+
+/* On a kept connection whose peer reads nothing: how much of a response the
+ * peer finds, of which before its end there are `len` bytes. */
+static size_t
+readable_of(size_t len)
+{
+	static const char zeros[1000];
+	int fd = web_connect(), readable = 0;
+
+	app.on_request = NOTHING;
+	app.call = NULL;
+	WEB_SEND(fd, HEAD_KEPT STDIN_END);
+	RUN_UNTIL(app.call != NULL);
+	while (call_unsent(app.call) + 2 * sizeof(zeros) < len)
+		call_write(app.call, zeros, sizeof(zeros));
+	while (call_unsent(app.call) < len - 8)
+		call_write(app.call, zeros, 1);
+	cr_assert_eq(call_unsent(app.call), len - 8);
+	call_finish(app.call);		/* the end of STDOUT: 8 bytes */
+	run_for(0.02);
+	cr_assert_eq(ioctl(fd, FIONREAD, &readable), 0);
+	close(fd);
+	return (size_t)readable;
+}
+
+/* mod_proxy_fcgi can't do with a part of END_REQUEST. */
+Test(responder, sends_the_end_of_a_request_whole)
+{
+	size_t most = readable_of(1000000);
+
+	cr_assert_lt(most, 1000000);
+	for (size_t part = 1; part < RECORD_END_LEN; part++) {
+		size_t len = most - part;
+		size_t readable = readable_of(len);
+
+		cr_assert(readable == len || readable == len + RECORD_END_LEN,
+		    "%zu bytes of the end", readable - len);
+	}
+}
