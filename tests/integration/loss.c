@@ -370,7 +370,21 @@ client_main(void *arg)
 	return NULL;
 }
 
-/* --- the test --- */
+/* --- the tests --- */
+
+/* The agent begins after the stack: it must not find the way around the
+ * relay. */
+static struct relay *
+start_behind_relay(struct stack *s, const unsigned chances[RELAY_FAULTS])
+{
+	struct relay *relay = relay_new(s->port, chances, SEED);
+
+	s->agent_options[0] = harness_name("--proxy=http://127.0.0.1:%d"
+	    AGENT_MOUNT, relay_port(relay));
+	stack_start_agent(s, 0);
+	stack_wait_ready(s);
+	return relay;
+}
 
 static unsigned
 count_asked(void)
@@ -427,7 +441,6 @@ check_trial(struct trial *t, struct relay *relay)
 static void
 everything_arrives_once(enum web_server web, int workers)
 {
-	/* No agent yet: it must not find the way around the relay. */
 	struct stack s = { .web = web, .workers = workers,
 		.protocol = "native",
 		.agents = STACK_NO_AGENT,
@@ -441,11 +454,7 @@ everything_arrives_once(enum web_server web, int workers)
 	if ((t.executions = calloc(t.count, sizeof(*t.executions))) == NULL)
 		abort();
 	backend_script(s.backend, "/loss/", answer, &t);
-	relay = relay_new(s.port, chance, SEED);
-	s.agent_options[0] = harness_name("--proxy=http://127.0.0.1:%d"
-	    AGENT_MOUNT, relay_port(relay));
-	stack_start_agent(&s, 0);
-	stack_wait_ready(&s);
+	relay = start_behind_relay(&s, chance);
 	start = now_ms();
 	run_clients(&t);
 	report(&t, relay, now_ms() - start);
@@ -475,3 +484,27 @@ Test(loss, everything_arrives_once_apache_two_workers, .timeout = TEST_S)
 {
 	everything_arrives_once(WEB_APACHE, 2);
 }
+
+/* After a failure one call asks for all whether the proxy is back.  When that
+ * one hangs, the exchanges in hand must not be lost for it. */
+static void
+a_call_that_hangs_does_not_cost_the_lease(struct stack *s)
+{
+	static const unsigned never[RELAY_FAULTS];
+	struct relay *relay = start_behind_relay(s, never);
+	struct client *c = stack_send(s, "POST", "/slow/3500",
+	    "Content-Length: 0\r\n");
+	struct response r;
+
+	wait_for(backend_count(s->backend, "/slow") == 1, PATIENCE_MS,
+	    "the request does not arrive");
+	relay_cut_and_hang(relay);
+	r = stack_receive(c, "POST");
+	check(relay_hung(relay) == 1, "no call hung");
+	check(r.status == 200, "%d %s", r.status, response_text(&r));
+	check(backend_count(s->backend, "/slow") == 1, "%zu executions",
+	    backend_count(s->backend, "/slow"));
+	response_clear(&r);
+}
+TEST_EACH_WEB(loss, a_call_that_hangs_does_not_cost_the_lease,
+    .agents = STACK_NO_AGENT, .worker_options = { "--lease=1s" })

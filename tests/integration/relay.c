@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -36,13 +37,16 @@ struct relay {
 	pthread_mutex_t lock;		/* for what follows */
 	uint64_t random;
 	bool is_calm;
-	size_t calls;
+	bool hangs_next;
+	LIST_HEAD(, pair) pairs;
+	size_t calls, hung;
 	size_t struck[RELAY_FAULTS];
 };
 
 /* A connection of the agent's, and the one to the server that serves it. */
 struct pair {
 	struct relay *relay;
+	LIST_ENTRY(pair) link;
 	int agent_fd;
 	int server_fd;		/* -1: not connected */
 	struct buf call;
@@ -344,12 +348,22 @@ pair_main(void *arg)
 	struct relay *r = p->relay;
 
 	while (read_message(p->agent_fd, -1, &p->call, false)) {
+		bool hangs;
+
 		pthread_mutex_lock(&r->lock);
 		r->calls++;
+		hangs = r->hangs_next;
+		r->hangs_next = false;
+		r->hung += hangs;
 		pthread_mutex_unlock(&r->lock);
-		if (!pass_call(p) || !pass_answer(p))
+		if (hangs)
+			(void)wait_readable(p->agent_fd, -1);
+		if (hangs || !pass_call(p) || !pass_answer(p))
 			break;
 	}
+	pthread_mutex_lock(&r->lock);
+	LIST_REMOVE(p, link);
+	pthread_mutex_unlock(&r->lock);
 	close_somehow(r, p->agent_fd);
 	close_somehow(r, p->server_fd);
 	buf_clear(&p->call);
@@ -374,6 +388,9 @@ listen_main(void *arg)
 			.server_fd = -1 };
 		buf_init(&p->call, MESSAGE_MAX);
 		buf_init(&p->answer, MESSAGE_MAX);
+		pthread_mutex_lock(&r->lock);
+		LIST_INSERT_HEAD(&r->pairs, p, link);
+		pthread_mutex_unlock(&r->lock);
 		start_thread(pair_main, p);
 	}
 	return NULL;
@@ -406,6 +423,33 @@ int
 relay_port(const struct relay *r)
 {
 	return r->port;
+}
+
+void
+relay_cut_and_hang(struct relay *r)
+{
+	static const char line[] = "HTTP/1.1 200 OK\r\n";
+	struct pair *p;
+
+	pthread_mutex_lock(&r->lock);
+	r->hangs_next = true;
+	LIST_FOREACH(p, &r->pairs, link) {
+		/* libcurl would try again by itself what it got nothing of. */
+		(void)send_all(p->agent_fd, line, strlen(line));
+		(void)shutdown(p->agent_fd, SHUT_RDWR);
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
+size_t
+relay_hung(struct relay *r)
+{
+	size_t n;
+
+	pthread_mutex_lock(&r->lock);
+	n = r->hung;
+	pthread_mutex_unlock(&r->lock);
+	return n;
 }
 
 void

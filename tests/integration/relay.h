@@ -27,6 +27,13 @@ struct relay *relay_new(int port, const unsigned chance[RELAY_FAULTS],
     uint64_t seed);
 int relay_port(const struct relay *r);
 
+/* Every call that waits fails; the next call that comes is never answered, on a
+ * connection that stays open. */
+void relay_cut_and_hang(struct relay *r);
+
+/* Calls that hang, or did until the agent gave them up. */
+size_t relay_hung(struct relay *r);
+
 /* No more faults from now on. */
 void relay_calm(struct relay *r);
 
