@@ -123,7 +123,9 @@ transfer_recycle(struct transfer *t)
 	t->handler = NULL;
 	buf_drain(&t->head, buf_len(&t->head));
 	buf_drain(&t->text, buf_len(&t->text));
-	if (peer->idle_count >= IDLE_HANDLES_MAX) {
+	/* libcurl (7.88) counts how often it tried again over all requests of
+	 * a handle, and gives up at the sixth time. */
+	if (peer->idle_count >= IDLE_HANDLES_MAX || t->attempts > 1) {
 		transfer_destroy(t);
 		return;
 	}

@@ -117,6 +117,29 @@ a_break_of_a_stream_is_shown(struct stack *s)
 }
 TEST_EACH(backend_down, a_break_of_a_stream_is_shown)
 
+/* Answers one request on each connection, and closes it at the next. */
+static void
+once(struct backend_connection *c, void *arg)
+{
+	(void)arg;
+	c->close = backend_count(c->backend, "/once") % 2 == 0;
+	if (!c->close)
+		backend_printf(c, "HTTP/1.1 200 OK\r\n"
+		    "Content-Length: 2\r\n\r\nok");
+}
+
+/* What may be repeated goes again on another connection, however often. */
+static void
+connections_that_die_when_used_again(struct stack *s)
+{
+	backend_script(s->backend, "/once", once, NULL);
+	for (size_t i = 0; i < 20; i++)
+		stack_expect(s, "/once", 200);
+	check(backend_count(s->backend, "/once") == 39, "%zu requests",
+	    backend_count(s->backend, "/once"));
+}
+TEST_EACH(backend_down, connections_that_die_when_used_again)
+
 static void
 no_answer_is_504(struct stack *s)
 {
