@@ -203,10 +203,7 @@ line_start_agent(struct stack *s, enum line_way slow, size_t bytes_per_second)
 {
 	struct line *l = line_new(s->port, slow, bytes_per_second);
 
-	s->agent_options[0] = harness_name("--proxy=http://127.0.0.1:%d"
-	    AGENT_MOUNT, line_port(l));
-	stack_start_agent(s, 0);
-	stack_wait_ready(s);
+	stack_start_agent_through(s, line_port(l));
 	return l;
 }
 

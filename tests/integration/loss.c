@@ -379,10 +379,7 @@ start_behind_relay(struct stack *s, const unsigned chances[RELAY_FAULTS])
 {
 	struct relay *relay = relay_new(s->port, chances, SEED);
 
-	s->agent_options[0] = harness_name("--proxy=http://127.0.0.1:%d"
-	    AGENT_MOUNT, relay_port(relay));
-	stack_start_agent(s, 0);
-	stack_wait_ready(s);
+	stack_start_agent_through(s, relay_port(relay));
 	return relay;
 }
 

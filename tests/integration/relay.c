@@ -441,15 +441,22 @@ relay_cut_and_hang(struct relay *r)
 	pthread_mutex_unlock(&r->lock);
 }
 
-size_t
-relay_hung(struct relay *r)
+/* One of the relay's, while its threads count on. */
+static size_t
+count_of(struct relay *r, const size_t *counter)
 {
 	size_t n;
 
 	pthread_mutex_lock(&r->lock);
-	n = r->hung;
+	n = *counter;
 	pthread_mutex_unlock(&r->lock);
 	return n;
+}
+
+size_t
+relay_hung(struct relay *r)
+{
+	return count_of(r, &r->hung);
 }
 
 void
@@ -463,21 +470,11 @@ relay_calm(struct relay *r)
 size_t
 relay_calls(struct relay *r)
 {
-	size_t n;
-
-	pthread_mutex_lock(&r->lock);
-	n = r->calls;
-	pthread_mutex_unlock(&r->lock);
-	return n;
+	return count_of(r, &r->calls);
 }
 
 size_t
 relay_struck(struct relay *r, enum relay_fault fault)
 {
-	size_t n;
-
-	pthread_mutex_lock(&r->lock);
-	n = r->struck[fault];
-	pthread_mutex_unlock(&r->lock);
-	return n;
+	return count_of(r, &r->struck[fault]);
 }

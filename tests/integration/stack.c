@@ -500,6 +500,15 @@ stack_wait_ready(struct stack *s)
 }
 
 void
+stack_start_agent_through(struct stack *s, int port)
+{
+	s->agent_options[0] = harness_name("--proxy=http://127.0.0.1:%d"
+	    AGENT_MOUNT, port);
+	stack_start_agent(s, 0);
+	stack_wait_ready(s);
+}
+
+void
 stack_wait_healthy(struct stack *s)
 {
 	wait_for(always_ok(s, ADMIN_MOUNT "healthz"), PATIENCE_MS,

@@ -72,6 +72,9 @@ void stack_start_web(struct stack *s);
 /* A second one on the same socket, which must be inherited. */
 void stack_start_worker_beside(struct stack *s);
 
+/* The only agent, which calls this port instead of the web server's; ready. */
+void stack_start_agent_through(struct stack *s, int port);
+
 /* Until a request of a client comes back from the backend. */
 void stack_wait_ready(struct stack *s);
 
