@@ -58,6 +58,8 @@ cppcheck               reads the code
 libclang-rt-14-dev     its sanitizers
 valgrind               memory checks without a rebuild
 shellcheck             checks the scripts
+nftables               ends slow heads for lighttpd
+iproute2               network namespaces
 mandoc                 checks the manual pages
 systemd                rates the units
 xz-utils               make distcheck'
