@@ -113,3 +113,20 @@ fault_report(const struct stack *s, const char *fault, const char *load_text,
 	fault_row(s, fault, load_text, &sum, recovery_ms, verdict);
 	check(strcmp(verdict, "kept") == 0, "%s: %s", fault, verdict);
 }
+
+void
+fault_run(pid_t netns, const char *command)
+{
+	static int runs;
+	struct process *p = process_new(harness_name("command-%d", ++runs));
+	char *copy = strdup(command), *rest = copy, *word;
+
+	if (netns != 0) {
+		process_arg(p, "nsenter");
+		process_arg(p, "--net=/proc/%d/ns/net", (int)netns);
+	}
+	while ((word = strsep(&rest, " ")) != NULL)
+		process_arg(p, "%s", word);
+	free(copy);
+	free(process_run(p));
+}

@@ -40,6 +40,10 @@ void fault_row(const struct stack *s, const char *fault,
     const char *load_text, const struct load_sum *sum, long recovery_ms,
     const char *verdict);
 
+/* Runs a command, words with a space between, in the network namespace of this
+ * process (0: ours); one that fails ends the test. */
+void fault_run(pid_t netns, const char *command);
+
 #define FAULT_EACH_WEB(suite, test, ...) \
 	FAULT_TEST(suite, test, WEB_LIGHTTPD, lighttpd, __VA_ARGS__) \
 	FAULT_TEST(suite, test, WEB_APACHE, apache, __VA_ARGS__)

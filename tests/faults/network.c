@@ -19,24 +19,6 @@ struct line {
 	int number;		/* nobody else's: for names and addresses */
 };
 
-/* One command, in the network namespace of this process (0: ours). */
-static void
-in_netns(pid_t pid, const char *command)
-{
-	static int runs;
-	struct process *p = process_new(harness_name("net-%d", ++runs));
-	char *copy = strdup(command), *rest = copy, *word;
-
-	if (pid != 0) {
-		process_arg(p, "nsenter");
-		process_arg(p, "--net=/proc/%d/ns/net", (int)pid);
-	}
-	while ((word = strsep(&rest, " ")) != NULL)
-		process_arg(p, "%s", word);
-	free(copy);
-	free(process_run(p));
-}
-
 static bool
 has_own_netns(pid_t pid)
 {
@@ -60,7 +42,7 @@ netns_new(const char *name)
 	process_arg(p, "100000");
 	process_start(p);
 	wait_for(has_own_netns(p->pid), PATIENCE_MS, "no network namespace");
-	in_netns(p->pid, "ip link set lo up");
+	fault_run(p->pid, "ip link set lo up");
 	return p->pid;
 }
 
@@ -80,25 +62,25 @@ line_new(void)
 
 	l.router = netns_new("router");
 	l.far = netns_new("far");
-	in_netns(0, harness_name("ip link add %s type veth peer name north "
+	fault_run(0, harness_name("ip link add %s type veth peer name north "
 	    "netns %d", up, (int)l.router));
-	in_netns(l.router, harness_name("ip link add south type veth peer name "
-	    "north netns %d", (int)l.far));
-	in_netns(0, harness_name("ip address add %s/30 dev %s", address(&l, 1),
+	fault_run(l.router, harness_name("ip link add south type veth peer "
+	    "name north netns %d", (int)l.far));
+	fault_run(0, harness_name("ip address add %s/30 dev %s", address(&l, 1),
 	    up));
-	in_netns(l.router, harness_name("ip address add %s/30 dev north",
+	fault_run(l.router, harness_name("ip address add %s/30 dev north",
 	    address(&l, 2)));
-	in_netns(l.router, harness_name("ip address add %s/30 dev south",
+	fault_run(l.router, harness_name("ip address add %s/30 dev south",
 	    address(&l, 5)));
-	in_netns(l.far, harness_name("ip address add %s/30 dev north",
+	fault_run(l.far, harness_name("ip address add %s/30 dev north",
 	    address(&l, 6)));
-	in_netns(0, harness_name("ip link set dev %s up", up));
-	in_netns(l.router, "ip link set dev north up");
-	in_netns(l.router, "ip link set dev south up");
-	in_netns(l.far, "ip link set dev north up");
-	in_netns(0, harness_name("ip route add %s/30 via %s", address(&l, 4),
+	fault_run(0, harness_name("ip link set dev %s up", up));
+	fault_run(l.router, "ip link set dev north up");
+	fault_run(l.router, "ip link set dev south up");
+	fault_run(l.far, "ip link set dev north up");
+	fault_run(0, harness_name("ip route add %s/30 via %s", address(&l, 4),
 	    address(&l, 2)));
-	in_netns(l.far, harness_name("ip route add default via %s",
+	fault_run(l.far, harness_name("ip route add default via %s",
 	    address(&l, 5)));
 	return l;
 }
@@ -106,7 +88,7 @@ line_new(void)
 static void
 line_set(const struct line *l, bool is_whole)
 {
-	in_netns(l->router, harness_name("sysctl -q -w net.ipv4.ip_forward=%d",
+	fault_run(l->router, harness_name("sysctl -q -w net.ipv4.ip_forward=%d",
 	    is_whole));
 }
 

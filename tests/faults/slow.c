@@ -166,19 +166,6 @@ is_quiet(const struct stack *s)
 	return true;
 }
 
-static void
-run_tool(const char *name, const char *arg)
-{
-	struct process *p = process_new(name);
-	char *copy = strdup(arg), *rest = copy, *word;
-
-	process_arg(p, "%s", name);
-	while ((word = strsep(&rest, " ")) != NULL)
-		process_arg(p, "%s", word);
-	free(copy);
-	free(process_run(p));
-}
-
 /* lighttpd leaves it to the packet filter to end slow heads.  Ours is that of a
  * network namespace that only this test is in. */
 static void
@@ -195,7 +182,7 @@ filter_start(const struct stack *s)
 	file_write(path, harness_name("%s{ %d }%s", rules, s->port,
 	    at + strlen(ports)));
 	free(rules);
-	run_tool("nft", harness_name("-f %s", path));
+	fault_run(0, harness_name("nft -f %s", path));
 }
 
 static void
@@ -268,7 +255,7 @@ Test(slow, clients_lighttpd, .timeout = 7200)
 		    "which needs root and nftables\n");
 	harness_start();
 	if (has_filter)
-		run_tool("ip", "link set lo up");
+		fault_run(0, "ip link set lo up");
 	stack_start(&s);
 	if (has_filter)
 		filter_start(&s);
