@@ -404,6 +404,11 @@ stack_start(struct stack *s)
 		stack_wait_ready(s);
 	else
 		stack_wait_healthy(s);
+	/* The first that is there answers; a test is of them all. */
+	for (int n = 0; agents > 1 && n < agents; n++)
+		wait_for(process_log_has(s->agent[n], "method=GET") ||
+		    (stack_wait_ready(s), false), PATIENCE_MS,
+		    "agent %d takes nothing", n);
 }
 
 /* Redis remembers what it did not let its user do. */
