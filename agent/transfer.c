@@ -130,13 +130,17 @@ static bool
 take_head_line(struct transfer *t, struct span line)
 {
 	size_t len = buf_len(&t->head);
+	bool is_fold = line.len > 0 && (*line.data == ' ' || *line.data == '\t');
 
+	/* A fold of the status line (RFC 9112 2.2) */
+	if (is_fold && (len == 0 || memchr(buf_data(&t->head), '\n', len - 1)
+	    == NULL))
+		return false;
 	if (line.len >= 5 && memcmp(line.data, "HTTP/", 5) == 0 &&
 	    (len == 0 || memchr(line.data, ':', line.len) == NULL)) {
 		if (!begin_head(t, line))
 			return false;
-	} else if (line.len > 0 && (*line.data == ' ' || *line.data == '\t') &&
-	    len > 2) {
+	} else if (is_fold) {
 		/* obs-fold: one space instead (RFC 9112 5.2) */
 		buf_truncate(&t->head, len - 2);
 		if (buf_append_str(&t->head, " ") != 0 ||
@@ -276,13 +280,9 @@ set_lines(struct transfer *t, const struct transfer_request *request)
 	size_t n = 0, extra = request->framing.kind == HTTP1_FRAMING_NONE ? 1 :
 	    sizeof(unwanted) / sizeof(*unwanted);
 
-	if (t->lines_cap < f->count + extra + 1) {
-		t->lines_cap = f->count + extra + 16;
-		free(t->lines);
-		t->lines = calloc(t->lines_cap, sizeof(*t->lines));
-		if (t->lines == NULL)
-			fatal("out of memory");
-	}
+	if ((t->lines = calloc(f->count + extra + 1,
+	    sizeof(*t->lines))) == NULL)
+		fatal("out of memory");
 	for (size_t i = 0; i < f->count; i++)
 		add_text(t, n++, f->line[i].name,
 		    f->line[i].value.len == 0 ? ";" : ": ", f->line[i].value);
@@ -319,7 +319,8 @@ static void
 set_content(struct transfer *t, const struct transfer_request *request)
 {
 	CURL *easy = t->easy;
-	bool ok = SET(easy, CURLOPT_HTTPGET, 1L);
+	bool ok = SET(easy, CURLOPT_MAXAGE_CONN, request->may_repeat ?
+	    (long)MAX_IDLE_S : (long)MAX_IDLE_UNREPEATABLE_S);
 
 	if (request->framing.kind == HTTP1_FRAMING_LENGTH &&
 	    request->content.data != NULL) {
@@ -337,8 +338,6 @@ set_content(struct transfer *t, const struct transfer_request *request)
 	} else if (span_is(request->method, span_str("HEAD"))) {
 		ok = ok && SET(easy, CURLOPT_NOBODY, 1L);
 	}
-	ok = ok && SET(easy, CURLOPT_MAXAGE_CONN, request->may_repeat ?
-	    (long)MAX_IDLE_S : (long)MAX_IDLE_UNREPEATABLE_S);
 	if (!ok)
 		fatal("out of memory");
 }
@@ -348,23 +347,16 @@ transfer_start(struct transfer_peer *peer,
     const struct transfer_request *request,
     const struct transfer_handler *handler, void *arg)
 {
-	struct transfer *t = transfer_take(peer);
+	struct transfer *t = transfer_new(peer);
 
+	if (t == NULL)
+		fatal("out of memory");
 	t->handler = handler;
 	t->arg = arg;
-	t->receive_paused = t->send_paused = false;
-	t->receive_wanted = t->send_wanted = false;
-	t->kill_connection = t->server_closed = false;
-	t->timed_out = t->head_done = false;
 	t->may_repeat = request->may_repeat;
-	t->attempts = 0;
-	t->status = 0;
-	t->sent = 0;
-	t->error[0] = '\0';
 	set_content(t, request);
 	set_target(t, request->target);
 	set_lines(t, request);
-	t->reason = NULL;
 	t->deadline_is_total = request->timeout_ms > 0;
 	t->deadline.repeat = (double)(t->deadline_is_total ?
 	    request->timeout_ms : request->head_timeout_ms) / 1e3;

@@ -185,7 +185,7 @@ detach(struct transfer *t)
 	(void)curl_multi_remove_handle(t->peer->engine->multi, t->easy);
 }
 
-/* Tells the handler.  t may be queued still: then the queue recycles it. */
+/* Tells the handler.  t may be queued still: then the queue frees it. */
 static void
 finish(struct transfer *t, enum transfer_outcome outcome, const char *why)
 {
@@ -198,7 +198,7 @@ finish(struct transfer *t, enum transfer_outcome outcome, const char *why)
 	if (handler != NULL)
 		handler->done(t->arg, &result);
 	if (!t->is_queued)
-		transfer_recycle(t);
+		transfer_free(t);
 }
 
 static bool
@@ -268,7 +268,7 @@ settle(struct transfer *t)
 {
 	if (t->handler == NULL) {
 		detach(t);
-		transfer_recycle(t);
+		transfer_free(t);
 		return;
 	}
 	if (t->timed_out) {

@@ -1,5 +1,5 @@
 /* transfer_peer.c - the other end of transfers: settings that are the same for
- * every request to it, and libcurl handles that are kept for it. */
+ * every request to it, and libcurl handles that have them. */
 #include "config.h"
 
 #include <netinet/in.h>
@@ -13,7 +13,6 @@
 #include "common/log.h"
 
 enum {
-	IDLE_HANDLES_MAX = 256,
 	/* Read from a socket at once, and so held back when paused. */
 	RECEIVE_SIZE = 64 * 1024,
 	/* A peer that vanished is noticed after 15 + 3 * 5 s. */
@@ -101,38 +100,13 @@ set_up(CURL *easy, const struct transfer_peer *peer)
 #undef SET
 }
 
-/* --- handles --- */
-
-static void
-transfer_destroy(struct transfer *t)
-{
-	curl_easy_cleanup(t->easy);
-	buf_clear(&t->head);
-	buf_clear(&t->text);
-	free(t->lines);
-	free(t);
-}
-
-/* Back among the idle, for the next request to this peer. */
-void
-transfer_recycle(struct transfer *t)
-{
-	struct transfer_peer *peer = t->peer;
-
-	ev_timer_stop(peer->engine->loop, &t->deadline);
-	t->handler = NULL;
-	buf_drain(&t->head, buf_len(&t->head));
-	buf_drain(&t->text, buf_len(&t->text));
-	/* libcurl (7.88) counts how often it tried again over all requests of
-	 * a handle, and gives up at the sixth time. */
-	if (peer->idle_count >= IDLE_HANDLES_MAX || t->attempts > 1) {
-		transfer_destroy(t);
-		return;
-	}
-	t->next = peer->idle;
-	peer->idle = t;
-	peer->idle_count++;
-}
+/* --- handles ---
+ *
+ * Each request has its own, which takes a microsecond; connections are the
+ * engine's and are kept.  Into a second request of a handle libcurl 7.88 carries
+ * how often it tried again (it gives up at the sixth time), and where the last
+ * field of the first response was: a response that begins with a folded line is
+ * then written over memory that is free (mended in 8.1). */
 
 static void
 on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -145,7 +119,7 @@ on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 	transfer_enqueue(t);
 }
 
-static struct transfer *
+struct transfer *
 transfer_new(struct transfer_peer *peer)
 {
 	struct transfer *t = calloc(1, sizeof(*t));
@@ -158,24 +132,23 @@ transfer_new(struct transfer_peer *peer)
 	ev_timer_init(&t->deadline, on_deadline, 0., 0.);
 	t->deadline.data = t;
 	if (!set_up(t->easy, peer) || !transfer_set_callbacks(t)) {
-		transfer_destroy(t);
+		transfer_free(t);
 		return NULL;
 	}
 	return t;
 }
 
-struct transfer *
-transfer_take(struct transfer_peer *peer)
+void
+transfer_free(struct transfer *t)
 {
-	struct transfer *t = peer->idle;
-
-	if (t != NULL) {
-		peer->idle = t->next;
-		peer->idle_count--;
-	} else if ((t = transfer_new(peer)) == NULL) {
-		fatal("out of memory");
-	}
-	return t;
+	if (t == NULL)
+		return;
+	ev_timer_stop(t->peer->engine->loop, &t->deadline);
+	curl_easy_cleanup(t->easy);
+	buf_clear(&t->head);
+	buf_clear(&t->text);
+	free(t->lines);
+	free(t);
 }
 
 /* --- peers --- */
@@ -203,6 +176,7 @@ transfer_peer_new(struct transfer_engine *engine,
     const struct transfer_peer_settings *s)
 {
 	struct transfer_peer *peer = calloc(1, sizeof(*peer));
+	struct transfer *trial = NULL;
 
 	if (peer == NULL)
 		fatal("out of memory");
@@ -213,14 +187,14 @@ transfer_peer_new(struct transfer_engine *engine,
 	peer->settings.ca_file = copy(s->ca_file);
 	peer->settings.client_cert = copy(s->client_cert);
 	peer->settings.client_key = copy(s->client_key);
-	/* The first handle shows whether libcurl takes the settings. */
+	/* Does libcurl take the settings? */
 	if ((peer->url = curl_url()) == NULL ||
 	    curl_url_set(peer->url, CURLUPART_URL, s->url, 0) != CURLUE_OK ||
-	    (peer->idle = transfer_new(peer)) == NULL) {
+	    (trial = transfer_new(peer)) == NULL) {
 		transfer_peer_free(peer);
 		return NULL;
 	}
-	peer->idle_count = 1;
+	transfer_free(trial);
 	return peer;
 }
 
@@ -229,12 +203,6 @@ transfer_peer_free(struct transfer_peer *peer)
 {
 	if (peer == NULL)
 		return;
-	while (peer->idle != NULL) {
-		struct transfer *t = peer->idle;
-
-		peer->idle = t->next;
-		transfer_destroy(t);
-	}
 	curl_url_cleanup(peer->url);
 	drop(peer->settings.url);
 	drop(peer->settings.unix_path);

@@ -1,6 +1,6 @@
 /* transfer_private.h - between the files of the door to libcurl: transfer.c
  * (one request with its response), transfer_engine.c (the event loop) and
- * transfer_peer.c (the other end, and what is kept for it). */
+ * transfer_peer.c (the other end). */
 #ifndef AGENT_TRANSFER_PRIVATE_H
 #define AGENT_TRANSFER_PRIVATE_H
 
@@ -25,8 +25,6 @@ struct transfer_peer {
 	struct transfer_engine *engine;
 	struct transfer_peer_settings settings;	/* strings owned */
 	CURLU *url;			/* read once, for all requests */
-	struct transfer *idle;
-	size_t idle_count;
 };
 
 struct transfer {
@@ -34,7 +32,7 @@ struct transfer {
 	CURL *easy;
 	const struct transfer_handler *handler;	/* NULL: aborted */
 	void *arg;
-	struct transfer *next;		/* in the queue, or among the idle */
+	struct transfer *next;		/* in the queue */
 	bool is_queued, is_added;
 	bool receive_paused, send_paused;
 	bool receive_wanted, send_wanted;	/* to be resumed */
@@ -48,7 +46,6 @@ struct transfer {
 	struct buf head;
 	struct buf text;		/* of the lines and the target */
 	struct curl_slist *lines;
-	size_t lines_cap;
 	ev_timer deadline;
 	bool deadline_is_total;		/* to the end, not only to the head */
 	bool timed_out;
@@ -69,10 +66,11 @@ void transfer_enqueue(struct transfer *t);
 
 /* --- transfer_peer.c --- */
 
-/* An idle one, or a new one.  Memory running out is fatal. */
-struct transfer *transfer_take(struct transfer_peer *peer);
+/* A handle with the settings of the peer; NULL: libcurl does not take them.
+ * Memory running out is fatal. */
+struct transfer *transfer_new(struct transfer_peer *peer);
 
-/* Back among the idle, for the next request to this peer. */
-void transfer_recycle(struct transfer *t);
+/* t may be NULL, but not in libcurl's hands. */
+void transfer_free(struct transfer *t);
 
 #endif

@@ -44,6 +44,11 @@ what_is_not_http_is_502(struct stack *s)
 		    "Content-Length: 99999999999999999999\r\n\r\nx"),
 		ANSWER("/two-lengths", "HTTP/1.1 200 OK\r\n"
 		    "Content-Length: 2\r\nContent-Length: 3\r\n\r\nabc"),
+		/* Of what?  libcurl's answer was the response before. */
+		ANSWER("/fold-of-nothing", "HTTP/1.1 200 OK\r\n X-Evil: b\r\n"
+		    "Content-Length: 0\r\n\r\n"),
+		ANSWER("/fold-of-nothing-again", "HTTP/1.1 200 OK\r\n\tX: b\r\n"
+		    "Content-Length: 0\r\n\r\n"),
 	};
 
 	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
