@@ -102,25 +102,37 @@ on_rewind(void *arg, curl_off_t offset, int origin)
 	return CURL_SEEKFUNC_FAIL;
 }
 
-/* "HTTP/1.1 200 OK", "HTTP/2 200 ": always as HTTP/1.1 with a phrase. */
+static bool
+has_digits(struct span s, size_t at, size_t count)
+{
+	if (s.len < at + count)
+		return false;
+	for (size_t i = at; i < at + count; i++)
+		if (s.data[i] < '0' || s.data[i] > '9')
+			return false;
+	return true;
+}
+
+/* "HTTP/1.1 200 OK", "HTTP/2 200 ": always as HTTP/1.1 with a phrase.  Nothing
+ * else, as libcurl may find another status in it than others do. */
 static bool
 begin_head(struct transfer *t, struct span line)
 {
-	const char *space = memchr(line.data, ' ', line.len);
-	size_t at;
+	size_t at = has_digits(line, 5, 1) ? 6 : line.len;
 
-	buf_drain(&t->head, buf_len(&t->head));
-	if (space == NULL || line.len - (size_t)(space - line.data) < 4)
+	if (at < line.len && line.data[at] == '.' &&
+	    has_digits(line, at + 1, 1))
+		at += 2;
+	if (at >= line.len || line.data[at++] != ' ' ||
+	    !has_digits(line, at, 3) ||
+	    (line.len > at + 3 && line.data[at + 3] != ' '))
 		return false;
-	at = (size_t)(space - line.data) + 1;
-	for (size_t i = 0; i < 3; i++)
-		if (line.data[at + i] < '0' || line.data[at + i] > '9')
-			return false;
 	t->status = (line.data[at] - '0') * 100 + (line.data[at + 1] - '0') *
 	    10 + (line.data[at + 2] - '0');
+	buf_drain(&t->head, buf_len(&t->head));
 	if (buf_append_str(&t->head, "HTTP/1.1 ") != 0)
 		return false;
-	if (line.len > at + 4 && line.data[at + 3] == ' ')
+	if (line.len > at + 4)
 		return buf_append(&t->head, line.data + at, line.len - at) == 0;
 	return buf_printf(&t->head, "%03d %s", t->status,
 	    http1_reason_phrase(t->status)) == 0;
@@ -194,6 +206,11 @@ on_content(char *data, size_t size, size_t count, void *arg)
 
 	if (handler == NULL)
 		return 0;
+	/* After a 101, which libcurl takes for the last head. */
+	if (!t->head_done) {
+		t->reason = "content comes before a final response's head";
+		return 0;
+	}
 	if (t->deadline_is_total)
 		ev_timer_again(t->peer->engine->loop, &t->deadline);
 	if (handler->content == NULL ||

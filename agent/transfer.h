@@ -1,8 +1,8 @@
 /* transfer.h - the door to libcurl: HTTP requests as events of one loop.
  *
  * An engine runs them all on an ev_loop.  A peer is one place that requests
- * go to, with its connection settings; its handles and connections are kept
- * and used again.  A transfer is one request with its response.
+ * go to, with its connection settings; connections to it are kept and used
+ * again.  A transfer is one request with its response.
  *
  * The functions here may be called at any time, from inside a handler too:
  * what libcurl would not allow there is done at the end of the loop turn, by
