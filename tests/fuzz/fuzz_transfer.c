@@ -1,6 +1,6 @@
-/* fuzz_transfer.c - any bytes from a server, through libcurl: requests follow
- * one another, on connections that may be kept.  Each ends once, with what its
- * handler was promised. */
+/* fuzz_transfer.c - any bytes from a server of HTTP/1 or HTTP/2, through libcurl:
+ * requests follow one another, on connections that may be kept.  Each ends once,
+ * with what its handler was promised. */
 #include "config.h"
 
 #include <curl/curl.h>
@@ -77,7 +77,8 @@ say(struct connection *c, size_t len)
 		shutdown(c->io.fd, SHUT_WR);
 }
 
-/* Each request is answered once, at the end of its head. */
+/* Each request is answered once, at the end of its head (of HTTP/2, at the
+ * preface). */
 static void
 on_request(struct ev_loop *l, ev_io *io, int revents)
 {
@@ -298,6 +299,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		must(atexit(clean_up) == 0);
 	}
 	settings.unix_path = address.sun_path;
+	settings.http = (fuzz_byte(&in) & 1) ? TRANSFER_HTTP2 : TRANSFER_HTTP1;
 	engine = transfer_engine_new(loop, 4);
 	must((peer = transfer_peer_new(engine, &settings)) != NULL);
 	for (size_t i = 0; i < REQUESTS_MAX && in.len > 0; i++) {
