@@ -309,7 +309,8 @@ on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)events;
 	HASH_ITER(hh, h->rooms, room, next)
 		if (room->listed == 0 && TAILQ_EMPTY(&room->seats) &&
-		    TAILQ_EMPTY(&room->held) && ev_now(loop) - room->left > ROOM_IDLE_SECONDS)
+		    TAILQ_EMPTY(&room->held) &&
+		    ev_now(loop) - room->left > ROOM_IDLE_SECONDS)
 			room_free(room);
 }
 
