@@ -164,8 +164,19 @@ take_head_line(struct transfer *t, struct span line)
 	return buf_append_str(&t->head, "\r\n") == 0;
 }
 
-/* One line with its end; a head ends with an empty one.  What comes after
- * the final head is a trailer section, which is dropped. */
+/* What comes after the final head is a trailer section, which is dropped; but
+ * libcurl keeps it, so there is an end to it. */
+static size_t
+take_trailer(struct transfer *t, struct span line)
+{
+	t->trailer_len += line.len;
+	if (t->trailer_len <= TRANSFER_HEAD_MAX)
+		return line.len;
+	t->reason = "the response's trailer section is too large";
+	return 0;
+}
+
+/* One line with its end; a head ends with an empty one. */
 static size_t
 on_head_line(char *data, size_t size, size_t count, void *arg)
 {
@@ -175,7 +186,7 @@ on_head_line(char *data, size_t size, size_t count, void *arg)
 	if (t->handler == NULL)
 		return 0;
 	if (t->head_done)
-		return line.len;
+		return take_trailer(t, line);
 	while (line.len > 0 && (line.data[line.len - 1] == '\n' ||
 	    line.data[line.len - 1] == '\r'))
 		line.len--;

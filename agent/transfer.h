@@ -105,6 +105,7 @@ struct transfer_handler {
 	void (*done)(void *arg, const struct transfer_result *result);
 };
 
+/* Of a head; and of a trailer section, which nobody is told of. */
 enum { TRANSFER_HEAD_MAX = 128 * 1024 };
 
 /* Copied by transfer_start, but for content. */

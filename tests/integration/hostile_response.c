@@ -68,6 +68,45 @@ what_is_not_http_is_502(struct stack *s)
 }
 TEST_EACH(hostile_response, what_is_not_http_is_502)
 
+/* To "ok" with so many trailer fields of 1 KiB, which the backend keeps. */
+static struct response
+get_trailers(struct stack *s, struct buf *answer, int count)
+{
+	char *target = harness_name("/trailers/%d", count);
+	bool fits;
+
+	buf_init(answer, 1024 * 1024);
+	fits = buf_append_str(answer, "HTTP/1.1 200 OK\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n") == 0;
+	for (int i = 0; i < count; i++)
+		fits = fits && buf_printf(answer, "X-%d: %01000d\r\n", i,
+		    0) == 0;
+	check(fits && buf_append_str(answer, "\r\n") == 0, "too large");
+	backend_answer(s->backend, target, buf_data(answer), buf_len(answer));
+	return stack_get(s, target);
+}
+
+/* Nobody reads it, but whoever receives it may keep it. */
+static void
+a_trailer_section_has_a_limit(struct stack *s)
+{
+	struct buf few, many;
+	struct response r = get_trailers(s, &few, 100);
+
+	check(r.status == 200 && r.whole &&
+	    strcmp(response_text(&r), "ok") == 0, "large: %d %s", r.status,
+	    response_text(&r));
+	response_clear(&r);
+	r = get_trailers(s, &many, 200);
+	check(r.status == 502 || (r.status == 200 && !r.whole),
+	    "too large: %d %s", r.status, r.whole ? "whole" : "cut");
+	response_clear(&r);
+	buf_clear(&few);
+	buf_clear(&many);
+	stack_expect(s, "/ready", 200);
+}
+TEST_EACH(hostile_response, a_trailer_section_has_a_limit)
+
 /* The same bytes from an agent of somebody else's making: nothing that the
  * agent's library would have stopped. */
 static void
