@@ -144,7 +144,7 @@ pair_at(const struct store_reply *reply, size_t i, struct span *field,
 static void
 log_bad_entry(const char *what, struct span id, char *error)
 {
-	log_warn(NULL, "%s %.*s in Redis is skipped: %s", what,
+	log_error(NULL, "%s %.*s in Redis is skipped: %s", what,
 	    id.len < 200 ? (int)id.len : 200, id.data,
 	    error != NULL ? error : "its id is not the one it is kept under");
 	free(error);

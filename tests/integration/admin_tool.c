@@ -83,6 +83,18 @@ says_what_is_wrong(struct stack *s)
 STACK_TEST(admin_tool, says_what_is_wrong, WEB_LIGHTTPD, "native", once,
     .agents = STACK_NO_AGENT)
 
+/* It is not in the list, so it has to be said. */
+static void
+says_what_is_skipped(struct stack *s)
+{
+	free(stack_redis(s, "hset ip:{registry}:backends spoilt {}"));
+	expect(s->redis_socket, 0, "backend spoilt in Redis is skipped",
+	    WORDS("backend", "list"));
+	expect(s->redis_socket, 0, "\nb1", WORDS("backend", "list"));
+}
+STACK_TEST(admin_tool, says_what_is_skipped, WEB_LIGHTTPD, "native", once,
+    .agents = STACK_NO_AGENT)
+
 static void
 says_that_redis_is_away(struct stack *s)
 {
