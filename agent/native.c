@@ -8,6 +8,9 @@
  * return, more frames share one, and still none waits longer than half of what
  * a call takes.
  *
+ * A third one is parked when the two ask for no work, because there was no room
+ * for any when they were made, and now there is.
+ *
  * A parked call that may bring work is not taken back: its answer may be on
  * its way.  Who stops says so in a call of its own (LEAVING); the proxy then
  * answers the parked ones, and only after that nothing more can come. */
@@ -87,11 +90,22 @@ carry_delay(const struct native *n)
 	return since >= distance || since < 0. ? 0. : distance - since;
 }
 
+/* Room has come back, and the calls that are parked ask for no work: they were
+ * made when there was none. */
+static bool
+is_idle_unknown(const struct native *n)
+{
+	return native_capacity(n) > 0 && !native_asks_for_work(n);
+}
+
 static bool
 may_park(const struct native *n)
 {
-	return n->parked < NATIVE_PARKED_MAX && !n->agent->is_draining &&
-	    (n->unfinished > 0 || native_capacity(n) > 0);
+	if (n->agent->is_draining || ev_is_active(&n->rest))
+		return false;
+	if (n->parked >= NATIVE_PARKED_MAX)
+		return n->parked == NATIVE_PARKED_MAX && is_idle_unknown(n);
+	return n->unfinished > 0 || native_capacity(n) > 0;
 }
 
 static bool
@@ -150,9 +164,11 @@ call_as_needed(struct native *n)
 		}
 	}
 	/* Work and window updates must find a call to come by. */
-	if (n->parked == 0 && (n->unfinished > 0 || native_capacity(n) > 0))
+	if (n->parked == 0 && !ev_is_active(&n->rest) &&
+	    (n->unfinished > 0 || native_capacity(n) > 0))
 		native_call_open(n, true);
-	else if (may_park(n) && (n->unfinished == 0 || n->must_call))
+	else if (may_park(n) && (n->unfinished == 0 || n->must_call ||
+	    is_idle_unknown(n)))
 		native_call_open(n, true);
 	else if (n->must_call)
 		native_call_open(n, false);
@@ -300,6 +316,7 @@ native_new(struct agent *agent, struct backend *const *backends, size_t count,
 	TAILQ_INIT(&n->calls);
 	TAILQ_INIT(&n->waiting);
 	ev_timer_init(&n->retry, on_timer, 0., 0.);
+	ev_timer_init(&n->rest, on_timer, 0., 0.);
 	ev_timer_init(&n->distance, on_timer, 0., 0.);
 	ev_timer_init(&n->press, on_press, 0., 0.);
 	ev_timer_init(&n->tick, on_tick, tick_s, tick_s);
@@ -331,6 +348,7 @@ native_free(struct native *n)
 		return;
 	native_drop_all(n, "the agent is ending");
 	ev_timer_stop(n->agent->loop, &n->retry);
+	ev_timer_stop(n->agent->loop, &n->rest);
 	ev_timer_stop(n->agent->loop, &n->distance);
 	ev_timer_stop(n->agent->loop, &n->press);
 	ev_timer_stop(n->agent->loop, &n->tick);

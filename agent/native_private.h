@@ -146,6 +146,8 @@ struct native {
 	bool was_lost;			/* an answer was: content may be, too */
 	bool is_pressed;		/* ACCEPT must go now */
 	bool must_call;			/* the lease, or a second parked call */
+	unsigned empty_answers;		/* at once, to parked calls, in a row */
+	ev_timer rest;			/* no call is parked meanwhile */
 	ev_timer retry, press, distance, tick, release, patience;
 	unsigned long last_number;
 
@@ -156,6 +158,8 @@ struct native {
 	TAILQ_HEAD(, native_exchange) accepts;
 	TAILQ_HEAD(, native_exchange) holds;	/* oldest first */
 	struct buf loose;		/* frames of no exchange */
+	ev_tstamp declined_at;		/* lines about it are counted since */
+	unsigned declined;
 	struct recent *taken;
 };
 
@@ -186,6 +190,9 @@ void native_pace_ended(struct native_pace *pace, unsigned long number,
 /* What one more parked call may bring: a part of what is left, so that there
  * is something for the next one and for other sessions. */
 unsigned native_capacity(const struct native *n);
+
+/* May a call that is parked bring work? */
+bool native_asks_for_work(const struct native *n);
 
 /* A new agent, as far as the proxy can tell. */
 void native_begin_instance(struct native *n);

@@ -161,3 +161,38 @@ more_than_the_agent_takes_wait_their_turn(struct stack *s)
 }
 TEST_EACH(limits, more_than_the_agent_takes_wait_their_turn,
     .agent_options = { "--max-in-flight=4" })
+
+static void
+for_a_second(struct backend_connection *c, void *arg)
+{
+	(void)arg;
+	backend_wait_gone(c, 1000);
+	backend_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+}
+
+/* The calls that are parked while it is full say that it takes nothing: it must
+ * not wait for their end. */
+static void
+room_that_comes_back_is_used_at_once(struct stack *s)
+{
+	struct client *slow[2], *c;
+	struct response r;
+
+	backend_script(s->backend, "/slow", for_a_second, NULL);
+	for (int i = 0; i < 2; i++)
+		slow[i] = stack_send(s, "GET", "/slow", "");
+	wait_for(backend_count(s->backend, "/slow") == 2, PATIENCE_MS,
+	    "the agent is not full");
+	c = stack_send(s, "GET", "/ready", "");
+	for (int i = 0; i < 2; i++) {
+		r = stack_receive(slow[i], "GET");
+		check(r.status == 200, "slow: %d", r.status);
+		response_clear(&r);
+	}
+	r = stack_receive(c, "GET");
+	check(r.status == 200, "%d", r.status);
+	response_clear(&r);
+}
+TEST_EACH(limits, room_that_comes_back_is_used_at_once,
+    .agent_options = { "--max-in-flight=2" },
+    .worker_options = { "--lease=60s", "--queue-timeout=3s" })
