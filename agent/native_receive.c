@@ -7,6 +7,8 @@
 #include "agent/native_private.h"
 #include "common/log.h"
 
+enum { DECLINED_LINES = 20 };
+
 static const struct backend *
 find_backend(const struct native *n, struct span id)
 {
@@ -16,6 +18,37 @@ find_backend(const struct native *n, struct span id)
 	return NULL;
 }
 
+/* What finds no room the proxy will ask about again. */
+static bool
+say_reset(struct native *n, const struct frame *reset)
+{
+	int r = frame_encode(&n->loose, reset);
+
+	if (r != WIRE_TOO_LARGE)
+		native_must(r);
+	return r == 0;
+}
+
+/* So many lines a second: each is one frame of the proxy's. */
+static void
+log_declined(struct native *n, const struct exchange_id *id, const char *text)
+{
+	char id_text[EXCHANGE_ID_TEXT + 1];
+	ev_tstamp now = ev_now(n->agent->loop);
+
+	if (now - n->declined_at >= 1. || now < n->declined_at) {
+		if (n->declined > DECLINED_LINES)
+			log_info(NULL, "%u more were not taken",
+			    n->declined - DECLINED_LINES);
+		n->declined_at = now;
+		n->declined = 0;
+	}
+	if (n->declined++ >= DECLINED_LINES)
+		return;
+	exchange_id_text(id, id_text);
+	log_info(id_text, "not taken: %s", text);
+}
+
 /* An exchange that is not begun at all. */
 static void
 decline(struct native *n, const struct exchange_id *id, enum frame_reset code,
@@ -23,11 +56,9 @@ decline(struct native *n, const struct exchange_id *id, enum frame_reset code,
 {
 	struct frame frame = { .type = FRAME_RESET, .id = *id, .code = code,
 		.text = span_str(text) };
-	char id_text[EXCHANGE_ID_TEXT + 1];
 
-	exchange_id_text(id, id_text);
-	log_info(id_text, "not taken: %s", text);
-	native_must(frame_encode(&n->loose, &frame));
+	if (say_reset(n, &frame))
+		log_declined(n, id, text);
 }
 
 /* An exchange that is over, of which the proxy misses something. */
@@ -39,9 +70,10 @@ lose(struct native *n, const struct exchange_id *id)
 		.text = span_str("the agent has it no more") };
 	char id_text[EXCHANGE_ID_TEXT + 1];
 
+	if (!say_reset(n, &frame))
+		return;
 	exchange_id_text(id, id_text);
 	log_debug(id_text, "asked for again after its end");
-	native_must(frame_encode(&n->loose, &frame));
 }
 
 static int
@@ -172,6 +204,12 @@ take_reset(struct native_exchange *nx, const struct frame *frame)
 		    frame->text.len > 0 ? ", " : "",
 		    (int)(frame->text.len > 100 ? 100 : frame->text.len),
 		    frame->text.len > 0 ? frame->text.data : "");
+	/* It gave us up, and may give it to us once more: we are no worse than
+	 * another agent.  What may not be done twice stays known. */
+	if (frame->code == FRAME_RESET_UNKNOWN &&
+	    http1_method_is_idempotent(nx->x.method))
+		recent_remove(nx->native->taken, span_of(&nx->id,
+		    sizeof(nx->id)));
 	exchange_cancel(&nx->x, why);
 	native_exchange_free(nx);
 }

@@ -137,6 +137,29 @@ a_sleeper_harms_nobody_when_it_wakes(struct stack *s)
 TEST_EACH_WEB(agent_killed, a_sleeper_harms_nobody_when_it_wakes,
     .worker_options = { LEASE })
 
+/* There is no other agent: when it wakes it is given what it had once more. */
+static void
+a_sleeper_alone_does_it_again(struct stack *s)
+{
+	struct client *c;
+	struct response r;
+
+	backend_script(s->backend, "/again", second_time, NULL);
+	c = stack_send(s, "GET", "/again", "");
+	wait_for(backend_count(s->backend, "/again") == 1, PATIENCE_MS,
+	    "the request does not arrive");
+	process_signal(s->agent[0], SIGSTOP);
+	wait_for(process_log_has(s->worker, "given to another agent"),
+	    PATIENCE_MS, "the agent is not missed");
+	process_signal(s->agent[0], SIGCONT);
+	r = stack_receive(c, "GET");
+	check(r.status == 200 && strcmp(response_text(&r), "second") == 0,
+	    "%d %s", r.status, response_text(&r));
+	response_clear(&r);
+}
+TEST_EACH_WEB(agent_killed, a_sleeper_alone_does_it_again,
+    .worker_options = { LEASE })
+
 /* Of a classic agent that has fetched nothing more is seen than that no
  * response comes: the client gets another agent's, or 504. */
 static void

@@ -111,6 +111,34 @@ Test(agent_native, gives_back_what_comes_for_an_unhealthy_backend)
 	cr_assert_eq(answer().code, FRAME_RESET_NOT_STARTED);
 }
 
+/* It was given up, and is there again for who has begun anew. */
+Test(agent_native, takes_what_it_gave_up_once_more)
+{
+	struct frame open = open_frame();
+	struct span id = span_of(&open.id, sizeof(open.id));
+
+	recent_add(native->taken, id);
+	native_take_frame(native, &open);
+	cr_assert_eq(answer().type, 0, "a repeat");
+	native_drop_all(native, "given up");
+	cr_assert(!recent_has(native->taken, id));
+}
+
+/* One answer of the proxy may bring more such frames than replies fit. */
+Test(agent_native, lives_with_questions_without_number)
+{
+	struct frame window = { .type = FRAME_WINDOW, .id = { "over" },
+		.flags = FRAME_FLAG_RESEND, .limit = 65536 };
+	struct frame open = open_frame();
+
+	agent.in_flight = 4;
+	for (int i = 0; i < 40000; i++) {
+		native_take_frame(native, &window);
+		native_take_frame(native, &open);
+	}
+	cr_assert_leq(buf_len(&native->loose), FRAME_CALL_MAX / 2);
+}
+
 Test(agent_native, gives_back_what_it_has_no_room_for)
 {
 	struct frame open = open_frame();
