@@ -15,6 +15,12 @@ enum {
 	SWEEP_SECONDS = 30,
 	SESSION_IDLE_SECONDS = 60,
 	READ_MAX = 64 * 1024,
+	/* A call is read no further while so many of its envelopes are not
+	 * confirmed, or any when so much waits for Redis: no agent fills the
+	 * link to it. */
+	BUSY_MAX = 16,
+	UNSENT_MAX = 4 * 1024 * 1024,
+	OWNERS_MAX = 16,
 };
 
 static const char not_its_backends[] =
@@ -232,6 +238,8 @@ struct sending {
 	char frames[];
 };
 
+static void on_content(struct agent_call *agent);
+
 static void
 frames_sent(void *arg, enum mailbox_result result)
 {
@@ -244,10 +252,12 @@ frames_sent(void *arg, enum mailbox_result result)
 		reset_unknown(c, span_of(sending->frames, sending->len));
 	free(sending);
 	c->busy--;
-	if (c->call != NULL)
-		go_on(c);
-	else
+	if (c->call == NULL)
 		settle(c);
+	else if (c->is_in)
+		go_on(c);
+	else if (!c->is_reading)
+		on_content(&c->agent);
 }
 
 /* This worker is the owner: no need of the mailbox, nor of a copy. */
@@ -294,14 +304,82 @@ send_to_owner(struct native_call *c, const struct exchange_id *id,
 	    frames, frames_sent, sending);
 }
 
-/* Takes note of the backends the agent may serve; false: none. */
+/* Frames for other workers, gathered by worker: an envelope for each, however
+ * they take turns. */
+struct gathered {
+	size_t count;
+	struct {
+		struct exchange_id owner;
+		struct buf frames;
+	} to[OWNERS_MAX];
+};
+
+static bool
+has_same_owner(const struct exchange_id *a, const struct exchange_id *b)
+{
+	return memcmp(a->byte, b->byte, WORKER_ID_LEN) == 0;
+}
+
+static void
+send_gathered(struct native_call *c, struct gathered *g)
+{
+	for (size_t i = 0; i < g->count; i++) {
+		send_to_owner(c, &g->to[i].owner, buf_span(&g->to[i].frames));
+		buf_clear(&g->to[i].frames);
+	}
+	g->count = 0;
+}
+
+/* A run of frames for one owner. */
+static void
+gather(struct native_call *c, struct gathered *g,
+    const struct exchange_id *owner, struct span run)
+{
+	struct mailbox *mailbox = c->all->parts->mailbox;
+	struct address to = address_owner(owner);
+	size_t i = 0;
+
+	/* These cost no envelope. */
+	if (!mailbox_worker_may_live(mailbox, to.worker) ||
+	    memcmp(to.worker, mailbox_worker_id(mailbox), WORKER_ID_LEN) ==
+	    0) {
+		send_to_owner(c, owner, run);
+		return;
+	}
+	while (i < g->count && !has_same_owner(&g->to[i].owner, owner))
+		i++;
+	if (i == OWNERS_MAX) {
+		send_gathered(c, g);
+		i = 0;
+	}
+	if (i == g->count) {
+		g->to[i].owner = *owner;
+		buf_init(&g->to[i].frames, c->in.max);
+		g->count++;
+	}
+	must(buf_append_span(&g->to[i].frames, run));
+}
+
+static bool
+has_backend(struct span list, struct span backend)
+{
+	struct span other;
+
+	while (frame_next_backend(&list, &other))
+		if (span_is(other, backend))
+			return true;
+	return false;
+}
+
+/* Takes note of the backends the agent may serve, each once; false: none. */
 static bool
 allow_backends(struct native_call *c, struct span list)
 {
 	struct span backend;
 
 	while (frame_next_backend(&list, &backend)) {
-		if (agent_call_allow(&c->agent, c->all->parts, backend))
+		if (has_backend(buf_span(&c->agent.backends), backend) ||
+		    agent_call_allow(&c->agent, c->all->parts, backend))
 			continue;
 		struct frame refused = { .type = FRAME_REFUSED, .code = 403,
 		    .backend = backend,
@@ -399,7 +477,7 @@ is_too_large(const struct native_call *c, struct span in)
 	size_t len = frame_payload_len(in);
 
 	return len > (size_t)c->all->parts->settings->frame_limit &&
-	    len <= FRAME_PAYLOAD_MAX;
+	    len <= FRAME_CALL_MAX;
 }
 
 /* Takes the whole frames that are there; runs of frames for one owner go
@@ -410,29 +488,32 @@ take_frames(struct native_call *c)
 	struct span rest = buf_span(&c->in);
 	struct span run = { rest.data, 0 };
 	struct exchange_id owner = { { 0 } };
+	struct gathered gathered = { 0 };
+	const char *wrong = NULL;
 	struct frame frame;
-	int r;
+	int status = 400, r = WIRE_MORE;
 
 	for (;;) {
 		const char *start = rest.data;
 
 		if (is_too_large(c, rest)) {
-			refuse(c, 413, "A frame is too large.");
-			return false;
+			status = 413;
+			wrong = "A frame is too large.";
+			break;
 		}
 		r = frame_decode(&rest, &frame);
 		if (r != WIRE_DONE)
 			break;
 		if (!is_from_agent(c, frame.type)) {
-			refuse(c, 400, "A frame that is not an agent's, or "
-			    "not in its place.");
-			return false;
+			wrong = "A frame that is not an agent's, or "
+			    "not in its place.";
+			break;
 		}
 		bool mine = is_for_owner(frame.type);
 
-		if (run.len > 0 && (!mine || memcmp(owner.byte, frame.id.byte,
-		    WORKER_ID_LEN) != 0)) {
-			send_to_owner(c, &owner, run);
+		if (run.len > 0 && (!mine || !has_same_owner(&owner,
+		    &frame.id))) {
+			gather(c, &gathered, &owner, run);
 			run.len = 0;
 		}
 		if (mine) {
@@ -442,17 +523,32 @@ take_frames(struct native_call *c)
 			owner = frame.id;
 		} else if (frame.type == FRAME_HELLO &&
 		    !take_hello(c, &frame)) {
+			/* It is the first: nothing was gathered. */
 			return false;
 		}
 	}
-	if (run.len > 0)
+	if (run.len > 0 && gathered.count == 0)
 		send_to_owner(c, &owner, run);
+	else if (run.len > 0)
+		gather(c, &gathered, &owner, run);
+	send_gathered(c, &gathered);
+	if (wrong != NULL) {
+		refuse(c, status, wrong);
+		return false;
+	}
 	if (r != WIRE_MORE) {
 		refuse(c, 400, wire_strerror(r));
 		return false;
 	}
 	buf_drain(&c->in, buf_len(&c->in) - rest.len);
 	return true;
+}
+
+static bool
+may_read_on(const struct native_call *c)
+{
+	return c->busy == 0 || (c->busy < BUSY_MAX &&
+	    store_unsent(c->all->parts->store) < UNSENT_MAX);
 }
 
 static void
@@ -462,7 +558,8 @@ on_content(struct agent_call *agent)
 	size_t len;
 	char *room;
 
-	while ((len = call_readable(c->call)) > 0) {
+	c->is_reading = true;
+	while (may_read_on(c) && (len = call_readable(c->call)) > 0) {
 		if (len > READ_MAX)
 			len = READ_MAX;
 		if ((room = buf_reserve(&c->in, len)) == NULL) {
@@ -473,7 +570,9 @@ on_content(struct agent_call *agent)
 		if (!take_frames(c))
 			return;
 	}
-	if (c->is_in || !call_content_ended(c->call))
+	c->is_reading = false;
+	if (c->is_in || call_readable(c->call) > 0 ||
+	    !call_content_ended(c->call))
 		return;
 	if (buf_len(&c->in) > 0) {
 		refuse(c, 400, "The content ends in the middle of a frame.");

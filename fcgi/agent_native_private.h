@@ -24,6 +24,7 @@ struct native_call {
 	struct buf in;
 	struct buf answer;
 	bool wants_park;
+	bool is_reading;
 	bool is_in;			/* all its content has come */
 	bool is_parked;
 	bool is_dirty;			/* on the list of the turn */

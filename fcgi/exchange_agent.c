@@ -17,6 +17,13 @@ static const double gap_seconds = 0.5;
 /* In half of that time, a window's content is sent again so often at most. */
 enum { RESENT_TIMES_MAX = 4 };
 
+/* To a longer one lighttpd says 502, and not why. */
+enum { LIGHTTPD_HEAD_MAX = 65535 };
+
+/* With more than this to be sent to Redis, strangers are not answered: they
+ * ask again. */
+enum { REFUSE_UNSENT_MAX = 4 * 1024 * 1024 };
+
 /* Tells a stranger that there is nothing here for it. */
 static void
 refuse(struct exchanges *all, const struct address *from,
@@ -26,7 +33,8 @@ refuse(struct exchanges *all, const struct address *from,
 	struct frame reset = { .type = FRAME_RESET, .id = frame->id,
 	    .code = FRAME_RESET_UNKNOWN };
 
-	if (frame->type == FRAME_RESET || from->kind == ADDRESS_NONE)
+	if (frame->type == FRAME_RESET || from->kind == ADDRESS_NONE ||
+	    store_unsent(all->parts.store) > REFUSE_UNSENT_MAX)
 		return;
 	buf_drain(&all->scratch, buf_len(&all->scratch));
 	if (frame_encode(&all->scratch, &reset) != WIRE_OK)
@@ -352,12 +360,24 @@ take_head(struct exchange *x, const struct frame *frame)
 	r = frame->head.len > (size_t)settings->head_limit ? WIRE_TOO_LARGE :
 	    response_head_encode(frame->head, x->method, &options, &head,
 	    &out);
+	if (r == WIRE_OK && buf_len(&out) > LIGHTTPD_HEAD_MAX &&
+	    !call_is_from_apache(x->call))
+		r = WIRE_TOO_LARGE;
 	if (r != WIRE_OK) {
 		log_warn(x->id_text, "response head: %s", wire_strerror(r));
 		buf_clear(&out);
 		fail_agent(x, r == WIRE_TOO_LARGE ?
 		    "The backend's response head is too large." :
 		    "The backend's response is not valid HTTP.");
+		return;
+	}
+	/* Nothing is out yet; and a connection that stays open would give the
+	 * client what comes next as this response's rest. */
+	if (frame->flags & FRAME_FLAG_END && head.has_content &&
+	    head.has_length && frame->content.len < head.length) {
+		buf_clear(&out);
+		fail_agent(x, "The response is shorter than its "
+		    "Content-Length.");
 		return;
 	}
 	x->status = head.status;

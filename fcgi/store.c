@@ -360,6 +360,12 @@ store_is_up(const struct store *s)
 	return s->up;
 }
 
+size_t
+store_unsent(const struct store *s)
+{
+	return buf_len(&s->conn[CONN_COMMANDS].link.out);
+}
+
 bool
 store_is_quiet(const struct store *s)
 {

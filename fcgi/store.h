@@ -63,6 +63,10 @@ bool store_is_up(const struct store *s);
 /* Has Redis answered all commands, or is it away? */
 bool store_is_quiet(const struct store *s);
 
+/* Bytes of commands that wait to be sent; who can do with less then sends
+ * less.  At 64 MiB the connection is given up. */
+size_t store_unsent(const struct store *s);
+
 /* Why the store is not up: the latest reason, "" while it is up. */
 const char *store_why_down(const struct store *s);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/hex.h"
 #include "tests/integration/native.h"
 
 static long long
@@ -54,3 +55,31 @@ asking_again_brings_no_flood(struct stack *s)
 }
 TEST_EACH_WEB(agent_greedy, asking_again_brings_no_flood,
     .agents = STACK_NO_AGENT, .worker_options = { "--lease=1s" })
+
+/* Frames for two workers by turns, about exchanges that none has. */
+static void
+turns_between_workers_bring_no_flood(struct stack *s)
+{
+	enum { CALLS = 12, TURNS = 120000 };
+	const char *ids = stack_redis(s, "zrange ip:{workers}:alive 0 -1");
+	struct frame accept[2] = { { .type = FRAME_ACCEPT },
+		{ .type = FRAME_ACCEPT } };
+	struct client *c[CALLS];
+	struct native a[CALLS];
+
+	check(strlen(ids) >= 33 && ids[16] == '\n', "workers: %s", ids);
+	check(hex_decode(span_of(ids, 16), accept[0].id.byte, 8) &&
+	    hex_decode(span_of(ids + 17, 16), accept[1].id.byte, 8),
+	    "workers: %s", ids);
+	for (int i = 0; i < CALLS; i++) {
+		a[i] = native_new(s, (unsigned char)(i + 1));
+		for (int turn = 0; turn < TURNS; turn++)
+			native_add(&a[i], &accept[turn % 2]);
+		c[i] = native_send(&a[i], false);
+	}
+	for (int i = 0; i < CALLS; i++)
+		check(native_receive(&a[i], c[i]) == 200, "call %d", i);
+	check(!process_log_has(s->worker, "is lost"), "Redis is lost");
+}
+TEST_EACH_WEB(agent_greedy, turns_between_workers_bring_no_flood,
+    .agents = STACK_NO_AGENT, .workers = 2)

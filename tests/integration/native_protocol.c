@@ -201,6 +201,27 @@ resets_become_statuses(struct stack *s)
 TEST_EACH_WEB(native_protocol, resets_become_statuses,
     .agents = STACK_NO_AGENT)
 
+/* The client has no byte of it yet, and behind Apache it would take the next
+ * response for its rest. */
+static void
+a_whole_response_that_is_short_is_502(struct stack *s)
+{
+	struct native a = attending(s);
+	struct client *c = stack_send(s, "GET", "/x", "");
+	struct frame open;
+	struct response r;
+
+	native_wait(&a, FRAME_OPEN, &open);
+	native_answer(&a, open.id, "HTTP/1.1 200 OK\r\n"
+	    "Content-Length: 60\r\n\r\n", "abcdef");
+	check(native_call(&a, false) == 200, "answer");
+	r = stack_receive(c, "GET");
+	check(r.status == 502, "%d", r.status);
+	response_clear(&r);
+}
+TEST_EACH_WEB(native_protocol, a_whole_response_that_is_short_is_502,
+    .agents = STACK_NO_AGENT)
+
 static void
 what_is_not_frames_is_400(struct stack *s)
 {
