@@ -155,7 +155,7 @@ static void
 note_content(struct exchange *x)
 {
 	ev_tstamp now = ev_now(x->all->parts.loop);
-	uint64_t moved = x->content_read + x->request.sent;
+	uint64_t moved = x->content_read;
 	double least = (double)x->all->parts.settings->min_rate *
 	    (now - x->active);
 

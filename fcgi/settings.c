@@ -86,7 +86,7 @@ static const struct option options[] = {
 	    .help = "Size of a request's content; above it 413. 0: no limit, "
 	    "since no content is ever held whole." },
 	{ .name = "frame-limit", .type = OPTION_INTEGER,
-	    .offset = AT(frame_limit), .fallback = "256k", .min = 68 * 1024,
+	    .offset = AT(frame_limit), .fallback = "256k", .min = 200 * 1024,
 	    .max = FRAME_PAYLOAD_MAX, .value_name = "BYTES",
 	    .help = "Payload of a frame of an agent (a response's head and "
 	    "first content, or 64 KiB of content); above it 413." },
@@ -107,7 +107,7 @@ static const struct option options[] = {
 	    "502." },
 	{ .name = "field-limit", .type = OPTION_INTEGER,
 	    .offset = AT(field_limit), .fallback = "256", .min = 16,
-	    .max = 10000, .value_name = "N",
+	    .max = 900, .value_name = "N",
 	    .help = "Field lines of a head; above it 431 or 502." },
 
 	{ .name = "head-timeout", .type = OPTION_DURATION_MS,

@@ -53,24 +53,23 @@ a_head_has_to_arrive(struct stack *s)
 TEST_EACH_WEB(connections, a_head_has_to_arrive,
     .worker_options = { "--head-timeout=1s" })
 
-/* HEAD with content is the longest that an agent sends. */
+/* A HELLO, and the beginning of a frame of so many bytes. */
 static int
-send_large_head(struct native *a, size_t head_len)
+send_beginning(struct native *a, uint32_t payload)
 {
-	char *head = calloc(1, head_len + 64), *content = calloc(1, 60000);
-	struct frame frame = { .type = FRAME_HEAD };
+	const unsigned char begin[] = { (unsigned char)(payload >> 24),
+		(unsigned char)(payload >> 16), (unsigned char)(payload >> 8),
+		(unsigned char)payload, FRAME_DATA, 0, 0, 0 };
+	struct frame hello = { .type = FRAME_HELLO, .version = FRAME_VERSION,
+		.backend_count = 1, .backends = span_of("\2b1", 3) };
+	struct buf bytes;
 	int status;
 
-	check(head != NULL && content != NULL, "no memory");
-	strcpy(head, "HTTP/1.1 200 OK\r\nX: ");
-	memset(head + strlen(head), 'x', head_len);
-	strcat(head, "\r\n\r\n");
-	frame.head = span_str(head);
-	frame.content = span_of(content, 60000);
-	native_add(a, &frame);
-	status = native_call(a, false);
-	free(head);
-	free(content);
+	buf_init(&bytes, 1024);
+	check(frame_encode(&bytes, &hello) == 0 && buf_append(&bytes, begin,
+	    sizeof(begin)) == 0, "no memory");
+	status = native_call_bytes(a, buf_data(&bytes), buf_len(&bytes));
+	buf_clear(&bytes);
 	return status;
 }
 
@@ -79,12 +78,12 @@ a_frame_has_a_limit(struct stack *s)
 {
 	struct native a = native_new(s, 7);
 
-	check(send_large_head(&a, 1000) == 200, "a small one");
-	check(send_large_head(&a, 40000) == 413, "a large one");
+	check(send_beginning(&a, 200 * 1024) == 400, "it ends in the middle");
+	check(send_beginning(&a, 200 * 1024 + 1) == 413, "over the limit");
 	check(native_call(&a, false) == 200, "the next call");
 }
 TEST_EACH_WEB(connections, a_frame_has_a_limit, .agents = STACK_NO_AGENT,
-    .worker_options = { "--frame-limit=80k" })
+    .worker_options = { "--frame-limit=200k" })
 
 /* A third of the descriptors that lighttpd may have, and not of the 4096 that it
  * takes when it may not have what its configuration says. */
