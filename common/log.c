@@ -141,7 +141,7 @@ put_tail(struct log_line *line, const char *text)
 }
 
 /* Length of the UTF-8 character at the front that may be shown as it is, 0
- * when it is not UTF-8 (RFC 3629) or a control character. */
+ * when it is not UTF-8 (RFC 3629), a control character or an end of line. */
 static size_t
 utf8_len(struct span s)
 {
@@ -172,6 +172,9 @@ utf8_len(struct span s)
 	}
 	if (c < least[len] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) ||
 	    c < 0xa0)
+		return 0;
+	/* LINE SEPARATOR and PARAGRAPH SEPARATOR. */
+	if (c == 0x2028 || c == 0x2029)
 		return 0;
 	return len;
 }

@@ -210,7 +210,8 @@ on_look(struct ev_loop *loop, ev_timer *timer, int revents)
 	(void)loop;
 	(void)revents;
 	run->waited += LOOK_EVERY;
-	if (run->waited < PATIENCE && !is_final(why))
+	if (!is_final(why) && run->waited < PATIENCE +
+	    (double)run->tool.options.redis_timeout_ms / 1000)
 		return;
 	admin_tool_complain("Redis at %s can't be used: %s",
 	    run->tool.options.redis, why[0] != '\0' ? why :

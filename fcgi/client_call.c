@@ -11,15 +11,24 @@
 
 enum { RETRY_AFTER_SECONDS = 5 };
 
+/* limit: the option that it is over; NULL: none. */
 static void
-refuse(struct call *call, int status, const char *why)
+refuse_over(struct call *call, int status, const char *why, const char *limit,
+    const char *backend)
 {
 	const char *target = call_param(call, "REQUEST_URI");
+	const char *client = call_param(call, "REMOTE_ADDR");
 	struct log_line line;
 
 	log_line_begin(&line, LOG_LEVEL_INFO, NULL, "refused");
 	log_line_number(&line, "status", status);
 	log_line_span(&line, "target", span_str(target));
+	if (client != NULL)
+		log_line_span(&line, "client", span_str(client));
+	if (backend != NULL)
+		log_line_span(&line, "backend", span_str(backend));
+	if (limit != NULL)
+		log_line_span(&line, "limit", span_str(limit));
 	log_line_span(&line, "why", span_str(why));
 	log_line_end(&line);
 	reply_text(call, status, why, NULL, status == 503 ||
@@ -27,10 +36,17 @@ refuse(struct call *call, int status, const char *why)
 }
 
 static void
+refuse(struct call *call, int status, const char *why)
+{
+	refuse_over(call, status, why, NULL, NULL);
+}
+
+static void
 refuse_head(struct call *call, int error)
 {
 	if (error == WIRE_TOO_LARGE)
-		refuse(call, 431, "The request head is too large.");
+		refuse_over(call, 431, "The request head is too large.",
+		    "--head-limit or --field-limit", NULL);
 	else if (error == WIRE_UNSUPPORTED)
 		refuse(call, 501, "This method or request target can't be "
 		    "passed on.");
@@ -46,15 +62,15 @@ take_places(const struct client_parts *parts, struct call *call,
 {
 	if (!quota_take(parts->backends, span_str(backend->id),
 	    &places->backend)) {
-		refuse(call, 503, "Too many requests to this backend are "
-		    "under way.");
+		refuse_over(call, 503, "Too many requests to this backend are "
+		    "under way.", "--backend-limit", backend->id);
 		return false;
 	}
 	if (!quota_take(parts->addresses, span_str(call_param(call,
 	    "REMOTE_ADDR")), &places->client)) {
 		quota_give_back(places->backend);
-		refuse(call, 429, "Too many requests from this address are "
-		    "under way.");
+		refuse_over(call, 429, "Too many requests from this address are "
+		    "under way.", "--client-limit", backend->id);
 		return false;
 	}
 	return true;
@@ -90,7 +106,8 @@ client_call_request(struct call *call, const struct client_parts *parts)
 	}
 	if (settings->body_limit > 0 && head.has_length &&
 	    head.length > (unsigned long long)settings->body_limit) {
-		refuse(call, 413, "The request's content is too large.");
+		refuse_over(call, 413, "The request's content is too large.",
+		    "--body-limit", NULL);
 		goto out;
 	}
 	backend = registry_route(parts->registry, user, head.target);

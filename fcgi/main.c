@@ -150,6 +150,9 @@ read_password(const char *path)
 	setvbuf(file, NULL, _IONBF, 0);
 	if (fgets(line, sizeof line, file) == NULL)
 		fatal("--redis-password-file %s: no line in it", path);
+	if (strchr(line, '\n') == NULL && !feof(file) && fgetc(file) != EOF)
+		fatal("--redis-password-file %s: its first line is longer "
+		    "than %zu bytes", path, sizeof line - 1);
 	fclose(file);
 	line[strcspn(line, "\r\n")] = '\0';
 	if ((password = strdup(line)) == NULL)

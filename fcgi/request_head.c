@@ -352,7 +352,7 @@ append_host(struct buf *out, const struct params *p)
 	if (p->host != NULL && p->host[0] != '\0')
 		return append_field(out, "Host", span_trim(span_str(p->host)));
 	/* HTTP/1.0 clients may leave it out, HTTP/1.1 may not. */
-	if (p->server_name == NULL ||
+	if (p->server_name == NULL || p->server_name[0] == '\0' ||
 	    !field_value_is_valid(span_str(p->server_name)))
 		return append_field(out, "Host", span_str(""));
 	if (p->server_port == NULL ||

@@ -143,6 +143,13 @@ Test(log, escapes_control_bytes_so_that_no_line_is_forged)
 	assert_rest("[a\\x0ab] one\\x0atwo\\x0d\\x1b[1m\\x7f\\xc2\\x85\n");
 }
 
+Test(log, escapes_other_ends_of_line)
+{
+	open_log(LOG_LEVEL_INFO, false);
+	log_info("a", "one\342\200\250two\342\200\251");
+	assert_rest("[a] one\\xe2\\x80\\xa8two\\xe2\\x80\\xa9\n");
+}
+
 Test(log, escapes_control_bytes_in_json)
 {
 	struct log_line line;
