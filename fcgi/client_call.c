@@ -54,25 +54,34 @@ refuse_head(struct call *call, int error)
 		refuse(call, 400, "The request head is malformed.");
 }
 
+static void
+give_back(void *place)
+{
+	quota_give_back(place);
+}
+
 /* A place with the backend and one with the client's address; false: the call
  * was answered. */
 static bool
 take_places(const struct client_parts *parts, struct call *call,
-    const struct backend *backend, struct exchange_places *places)
+    const struct backend *backend, struct quota_place **place)
 {
-	if (!quota_take(parts->backends, span_str(backend->id),
-	    &places->backend)) {
+	struct quota_place *client;
+
+	if (!quota_take(parts->backends, span_str(backend->id), place)) {
 		refuse_over(call, 503, "Too many requests to this backend are "
 		    "under way.", "--backend-limit", backend->id);
 		return false;
 	}
 	if (!quota_take(parts->addresses, span_str(call_param(call,
-	    "REMOTE_ADDR")), &places->client)) {
-		quota_give_back(places->backend);
+	    "REMOTE_ADDR")), &client)) {
+		quota_give_back(*place);
 		refuse_over(call, 429, "Too many requests from this address are "
 		    "under way.", "--client-limit", backend->id);
 		return false;
 	}
+	/* Who does not take his responses keeps his places. */
+	call_on_over(call, give_back, client);
 	return true;
 }
 
@@ -84,7 +93,7 @@ client_call_request(struct call *call, const struct client_parts *parts)
 	    (size_t)settings->field_limit, settings->via };
 	const char *user = call_param(call, "REMOTE_USER");
 	const struct backend *backend;
-	struct exchange_places places;
+	struct quota_place *place;
 	struct request_head head;
 	struct buf wire;
 	int r;
@@ -116,8 +125,8 @@ client_call_request(struct call *call, const struct client_parts *parts)
 		    "path.");
 		goto out;
 	}
-	if (take_places(parts, call, backend, &places))
+	if (take_places(parts, call, backend, &place))
 		exchange_begin(parts->exchanges, call, backend, user, &head,
-		    &wire, &places);
+		    &wire, place);
 out:	buf_clear(&wire);
 }

@@ -322,7 +322,7 @@ void
 exchange_begin(struct exchanges *all, struct call *call,
     const struct backend *backend, const char *user,
     const struct request_head *head, struct buf *wire,
-    const struct exchange_places *places)
+    struct quota_place *place)
 {
 	struct exchange *x = calloc(1, sizeof *x);
 	const struct settings *settings = all->parts.settings;
@@ -334,7 +334,7 @@ exchange_begin(struct exchanges *all, struct call *call,
 	clock_gettime(CLOCK_REALTIME, &now);
 	x->all = all;
 	x->call = call;
-	x->places = *places;
+	x->place = place;
 	memcpy(x->id.byte, mailbox_worker_id(all->parts.mailbox),
 	    WORKER_ID_LEN);
 	draw_random(x->id.byte + WORKER_ID_LEN,
@@ -502,8 +502,7 @@ exchange_end(struct exchange *x)
 	stream_in_clear(&x->response);
 	buf_clear(&x->wire);
 	buf_clear(&x->early);
-	quota_give_back(x->places.backend);
-	quota_give_back(x->places.client);
+	quota_give_back(x->place);
 	free(x->backend);
 	free(x->user);
 	free(x);

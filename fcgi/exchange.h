@@ -48,18 +48,14 @@ size_t exchanges_count(const struct exchanges *all);
 /* Is it one of this worker's, and not over? */
 bool exchanges_have(const struct exchanges *all, const struct exchange_id *id);
 
-/* Places that are given back when the exchange ends. */
-struct exchange_places {
-	struct quota_place *backend, *client;
-};
-
 /* Begins an exchange for this call and drives it to its end; the call belongs
  * to it from here on, and has it as its data until it has ended (then NULL).
- * wire is taken (the head in HTTP/1.1 form), and so are the places. */
+ * wire is taken (the head in HTTP/1.1 form), and so is the place with the
+ * backend, given back when the exchange ends. */
 void exchange_begin(struct exchanges *all, struct call *call,
     const struct backend *backend, const char *user,
     const struct request_head *head, struct buf *wire,
-    const struct exchange_places *places);
+    struct quota_place *place);
 
 /* What the responder tells about the call. */
 void exchange_content(struct exchange *x);

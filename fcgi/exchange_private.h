@@ -30,7 +30,7 @@ struct exchange {
 	char id_text[EXCHANGE_ID_TEXT + 1];
 	enum exchange_state state;
 	struct call *call;	/* the client's */
-	struct exchange_places places;
+	struct quota_place *place;	/* with the backend */
 	char *backend;
 	char *user;		/* "" for an anonymous client */
 	struct span method;	/* views into wire */

@@ -140,6 +140,11 @@ size_t call_unsent(const struct call *call);
 enum { CALL_DELAYED_MAX = 1024 };
 void call_delay(struct call *call, double seconds);
 
+/* fn(arg), once, when the web server has taken the whole response or its
+ * connection is closed: later than call_finish and call_abort, and without the
+ * call, which must be under way here.  fn must not use the responder. */
+void call_on_over(struct call *call, void (*fn)(void *), void *arg);
+
 /* The response is complete.  Content not yet read is read and dropped.  The
  * call must not be used afterwards. */
 void call_finish(struct call *call);

@@ -157,6 +157,17 @@ leave_conn(struct call *call, enum conn_state state)
 }
 
 void
+call_on_over(struct call *call, void (*fn)(void *), void *arg)
+{
+	if (call->conn == NULL) {
+		fn(arg);
+		return;
+	}
+	call->conn->over = fn;
+	call->conn->over_arg = arg;
+}
+
+void
 call_finish(struct call *call)
 {
 	if (call->conn == NULL)

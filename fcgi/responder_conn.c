@@ -51,9 +51,14 @@ conn_unmark_dirty(struct conn *c)
 static void
 end_count(struct conn *c)
 {
+	void (*over)(void *) = c->over;
+
 	if (c->is_counted)
 		c->responder->calls--;
 	c->is_counted = false;
+	c->over = NULL;
+	if (over != NULL)
+		over(c->over_arg);
 }
 
 static void

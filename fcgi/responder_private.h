@@ -52,6 +52,8 @@ struct conn {
 	ev_timer timer;			/* head, delay, linger, or cut */
 	struct call *call;		/* while WAITS_FOR_RESPONSE */
 	ev_tstamp first_sent;		/* of this response; 0: nothing yet */
+	void (*over)(void *);		/* see call_on_over */
+	void *over_arg;
 
 	/*
 	 * FastCGI: `in` begins with `scanned` bytes of complete records: first

@@ -67,8 +67,9 @@ static const struct option options[] = {
 	{ .name = "client-limit", .type = OPTION_INTEGER,
 	    .offset = AT(client_limit), .fallback = "12k", .min = 0,
 	    .max = 1000000, .value_name = "N",
-	    .help = "Exchanges of one client address (REMOTE_ADDR) in flight, "
-	    "for each process; above it the client gets 429. 0: no limit." },
+	    .help = "Exchanges of one client address (REMOTE_ADDR) in flight "
+	    "or not taken whole, for each process; above it the client gets "
+	    "429. 0: no limit." },
 	{ .name = "poll-limit", .type = OPTION_INTEGER,
 	    .offset = AT(poll_limit), .fallback = "12k", .min = 0,
 	    .max = 1000000, .value_name = "N",

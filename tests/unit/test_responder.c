@@ -182,16 +182,24 @@ Test(responder, passes_a_large_upload_whole)
 
 /* --- responses --- */
 
+static void
+count_over(void *arg)
+{
+	++*(int *)arg;
+}
+
 Test(responder, writes_a_large_response_whole_and_says_drained)
 {
 	struct reply reply = { 0 };
 	char number[24];
+	int over = 0;
 	int fd = web_connect();
 	app.on_request = WRITE_MUCH;
 	app.on_drained = FINISH;
 	app.much = 3000000;
 	WEB_SEND(fd, HEAD_ONCE STDIN_END);
 	RUN_UNTIL(app.requests == 1);
+	call_on_over(app.call, count_over, &over);
 	run_for(0.02);
 	cr_assert_eq(app.drains, 0, "the peer has taken nothing");
 	cr_assert_gt(call_unsent(app.call), 2000000);
@@ -199,8 +207,10 @@ Test(responder, writes_a_large_response_whole_and_says_drained)
 	/* Finished, but there is still something to write. */
 	cr_assert_null(app.call);
 	cr_assert_eq(responder_calls(responder), 1);
+	cr_assert_eq(over, 0);
 	RUN_UNTIL((web_receive_some(fd, &reply, 10000), reply.closed));
 	cr_assert_eq(responder_calls(responder), 0);
+	cr_assert_eq(over, 1);
 	cr_assert_eq(app.drains, 1);
 	cr_assert(reply.ended);
 	cr_assert_eq(reply.content_len, 3000000 + sizeof(ANSWER) - 1);
@@ -210,6 +220,21 @@ Test(responder, writes_a_large_response_whole_and_says_drained)
 	}
 	reply_clear(&reply);
 	close(fd);
+}
+
+Test(responder, says_that_a_call_is_over_when_its_peer_leaves)
+{
+	int over = 0, fd = web_connect();
+
+	app.on_request = WRITE_MUCH;
+	app.on_drained = app.on_gone = FINISH;
+	app.much = 3000000;
+	WEB_SEND(fd, HEAD_ONCE STDIN_END);
+	RUN_UNTIL(app.requests == 1);
+	call_on_over(app.call, count_over, &over);
+	close(fd);
+	RUN_UNTIL(over == 1);
+	cr_assert_eq(app.gones, 1);
 }
 
 Test(responder, says_drained_again_after_each_rise)
