@@ -58,6 +58,8 @@ agent_call_begin(struct agent_call *a, struct agent_parts *parts,
 {
 	if (!quota_take(parts->calls_quota, span_str(caller->identity),
 	    &a->place)) {
+		login_over_limit(parts->logins, call, 429, caller->identity,
+		    "--poll-limit");
 		reply_text(call, 429, "This agent has too many calls open.",
 		    NULL, RETRY_SECONDS);
 		return false;

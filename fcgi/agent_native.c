@@ -412,6 +412,8 @@ take_hello(struct native_call *c, const struct frame *hello)
 		}
 		if (s == NULL && (s = session_get(c->all, c->agent.identity,
 		    hello->instance)) == NULL) {
+			login_over_limit(parts->logins, c->call, 429,
+			    c->agent.identity, "--agent-limit");
 			refuse(c, 429, "There are too many agents of this "
 			    "identity.");
 			return false;
@@ -533,6 +535,9 @@ take_frames(struct native_call *c)
 		gather(c, &gathered, &owner, run);
 	send_gathered(c, &gathered);
 	if (wrong != NULL) {
+		if (status == 413)
+			login_over_limit(c->all->parts->logins, c->call,
+			    status, c->agent.identity, "--frame-limit");
 		refuse(c, status, wrong);
 		return false;
 	}

@@ -1,6 +1,6 @@
-/* login.c - failed logins.  A token has 256 random bits, so nobody guesses
- * one: the delay keeps who tries from costing much, the bound on log lines from
- * hiding what else is in the log. */
+/* login.c - failed logins, and agents over a limit.  A token has 256 random
+ * bits, so nobody guesses one: the delay keeps who tries from costing much, the
+ * bound on log lines from hiding what else is in the log. */
 #include "config.h"
 
 #include <stdlib.h>
@@ -60,6 +60,15 @@ add_param(struct log_line *line, const char *key, const struct call *call,
 		log_line_span(line, key, span_str(value));
 }
 
+static void
+end_line(struct logins *l, struct log_line *line)
+{
+	if (l->left_out > 0)
+		log_line_number(line, "left_out", l->left_out);
+	l->left_out = 0;
+	log_line_end(line);
+}
+
 void
 login_failed(struct logins *l, struct call *call, int status,
     const char *why)
@@ -77,8 +86,21 @@ login_failed(struct logins *l, struct call *call, int status,
 	add_param(&line, "user", call, "REMOTE_USER");
 	add_param(&line, "backend", call, "HTTP_X_INVERTING_PROXY_BACKEND_ID");
 	log_line_span(&line, "why", span_str(why));
-	if (l->left_out > 0)
-		log_line_number(&line, "left_out", l->left_out);
-	l->left_out = 0;
-	log_line_end(&line);
+	end_line(l, &line);
+}
+
+void
+login_over_limit(struct logins *l, const struct call *call, int status,
+    const char *identity, const char *limit)
+{
+	struct log_line line;
+
+	if (!may_log(l))
+		return;
+	log_line_begin(&line, LOG_LEVEL_WARN, NULL, "agent refused");
+	log_line_number(&line, "status", status);
+	add_param(&line, "address", call, "REMOTE_ADDR");
+	log_line_span(&line, "agent", span_str(identity));
+	log_line_span(&line, "limit", span_str(limit));
+	end_line(l, &line);
 }

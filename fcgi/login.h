@@ -1,5 +1,5 @@
-/* login.h - failed logins: told in the log, but not so often that they fill
- * it, and answered late. */
+/* login.h - failed logins, answered late, and agents over a limit: told in the
+ * log, but not so often that they fill it. */
 #ifndef FCGI_LOGIN_H
 #define FCGI_LOGIN_H
 
@@ -17,5 +17,10 @@ void logins_free(struct logins *l);
  * has tried nothing. */
 void login_failed(struct logins *l, struct call *call, int status,
     const char *why);
+
+/* An agent's call is about to be refused, for it is over the limit that this
+ * option sets ("--poll-limit"). */
+void login_over_limit(struct logins *l, const struct call *call, int status,
+    const char *identity, const char *limit);
 
 #endif

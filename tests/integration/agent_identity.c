@@ -214,6 +214,8 @@ open_calls_of_an_identity_are_bounded(struct stack *s)
 	}
 	check(waited == 2 && refused == 3, "%d waited, %d were refused",
 	    waited, refused);
+	check(process_log_has(s->worker, "limit=--poll-limit"),
+	    "the log does not say which limit");
 	/* ... and there is room again. */
 	r = stack_receive(poll_classic(s, s->agent_token), "GET");
 	check(r.status == 200, "%d", r.status);
@@ -235,6 +237,8 @@ agents_of_an_identity_are_bounded(struct stack *s)
 		check(status == (i < 3 ? 200 : 429), "number %d: %d", i,
 		    status);
 	}
+	check(process_log_has(s->worker, "limit=--agent-limit"),
+	    "the log does not say which limit");
 	check(native_call(&a[0], false) == 200, "a known one is refused");
 }
 TEST_EACH_WEB(agent_identity, agents_of_an_identity_are_bounded,
