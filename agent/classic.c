@@ -19,7 +19,10 @@ enum {
 	ANSWER_MAX = 1024 * 1024,
 	ID_MAX = 1024,
 	TAKEN_COUNT = 16 * 1024,
+	EMPTY_ANSWERS_MAX = 16,
 };
+
+static const double at_once_s = .1, rest_s = 1.;
 
 struct classic_poll {
 	struct classic *classic;
@@ -30,6 +33,8 @@ struct classic_poll {
 	json_t *waiting;	/* ids that came, NULL: none left */
 	size_t next;		/* of them */
 	ev_timer retry;
+	ev_tstamp began_at;
+	unsigned empty_answers;	/* at once, in a row */
 };
 
 static bool
@@ -134,6 +139,29 @@ poll_failed(struct classic_poll *poll, int status, const char *why)
 	ev_timer_start(agent->loop, &poll->retry);
 }
 
+/* A proxy that answers polls at once, with nothing, and always does, would keep
+ * us busy. */
+static void
+rest_from_empty_answers(struct classic_poll *poll)
+{
+	struct ev_loop *loop = poll->classic->agent->loop;
+
+	if (poll->waiting != NULL ||
+	    buf_len(&poll->answer) > sizeof("null\r\n") ||
+	    ev_now(loop) - poll->began_at > at_once_s) {
+		poll->empty_answers = 0;
+		return;
+	}
+	if (++poll->empty_answers < EMPTY_ANSWERS_MAX)
+		return;
+	if (poll->empty_answers == EMPTY_ANSWERS_MAX)
+		log_warn(NULL, "%s: answers at once, with nothing: it is asked "
+		    "less often", poll->link.what);
+	ev_timer_stop(loop, &poll->retry);
+	ev_timer_set(&poll->retry, rest_s, 0.);
+	ev_timer_start(loop, &poll->retry);
+}
+
 static void
 on_polled(void *arg, const struct transfer_result *result)
 {
@@ -151,6 +179,7 @@ on_polled(void *arg, const struct transfer_result *result)
 		    "--proxy the address of an agent mount?");
 	} else {
 		link_worked(&poll->link);
+		rest_from_empty_answers(poll);
 		agent->served(agent);
 	}
 	buf_clear(&poll->answer);
@@ -174,6 +203,7 @@ poll_start(struct classic_poll *poll)
 	fields_init(&fields);
 	proxy_add_field(&fields, "X-Inverting-Proxy-Backend-ID",
 	    span_str(poll->backend->id));
+	poll->began_at = ev_now(poll->classic->agent->loop);
 	poll->transfer = proxy_start(poll->classic->agent->proxy,
 	    PROXY_PENDING, &request, &fields, &poll_handler, poll);
 	fields_clear(&fields);
