@@ -99,7 +99,7 @@ is_idle_unknown(const struct native *n)
 }
 
 static bool
-may_park(const struct native *n)
+may_park(struct native *n)
 {
 	if (n->agent->is_draining || ev_is_active(&n->rest))
 		return false;
