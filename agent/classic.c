@@ -19,10 +19,7 @@ enum {
 	ANSWER_MAX = 1024 * 1024,
 	ID_MAX = 1024,
 	TAKEN_COUNT = 16 * 1024,
-	EMPTY_ANSWERS_MAX = 16,
 };
-
-static const double at_once_s = .1, rest_s = 1.;
 
 struct classic_poll {
 	struct classic *classic;
@@ -34,7 +31,6 @@ struct classic_poll {
 	size_t next;		/* of them */
 	ev_timer retry;
 	ev_tstamp began_at;
-	unsigned empty_answers;	/* at once, in a row */
 };
 
 static bool
@@ -128,45 +124,43 @@ take_answer(struct classic_poll *poll, struct span text)
 }
 
 static void
+poll_again_after(struct classic_poll *poll, double seconds)
+{
+	struct ev_loop *loop = poll->classic->agent->loop;
+
+	ev_timer_stop(loop, &poll->retry);
+	ev_timer_set(&poll->retry, seconds, 0.);
+	ev_timer_start(loop, &poll->retry);
+}
+
+static void
 poll_failed(struct classic_poll *poll, int status, const char *why)
 {
 	struct agent *agent = poll->classic->agent;
 
 	if (status == 401)
 		proxy_refused(agent->proxy);
-	ev_timer_stop(agent->loop, &poll->retry);
-	ev_timer_set(&poll->retry, link_failed(&poll->link, status, why), 0.);
-	ev_timer_start(agent->loop, &poll->retry);
+	poll_again_after(poll, link_failed(&poll->link, status, why));
 }
 
-/* A proxy that answers polls at once, with nothing, and always does, would keep
- * us busy. */
 static void
-rest_from_empty_answers(struct classic_poll *poll)
+poll_worked(struct classic_poll *poll)
 {
-	struct ev_loop *loop = poll->classic->agent->loop;
+	struct agent *agent = poll->classic->agent;
+	double rest = link_answered(&poll->link,
+	    ev_now(agent->loop) - poll->began_at, poll->waiting == NULL &&
+	    buf_len(&poll->answer) <= sizeof("null\r\n"));
 
-	if (poll->waiting != NULL ||
-	    buf_len(&poll->answer) > sizeof("null\r\n") ||
-	    ev_now(loop) - poll->began_at > at_once_s) {
-		poll->empty_answers = 0;
-		return;
-	}
-	if (++poll->empty_answers < EMPTY_ANSWERS_MAX)
-		return;
-	if (poll->empty_answers == EMPTY_ANSWERS_MAX)
-		log_warn(NULL, "%s: answers at once, with nothing: it is asked "
-		    "less often", poll->link.what);
-	ev_timer_stop(loop, &poll->retry);
-	ev_timer_set(&poll->retry, rest_s, 0.);
-	ev_timer_start(loop, &poll->retry);
+	link_worked(&poll->link);
+	if (rest > 0.)
+		poll_again_after(poll, rest);
+	agent->served(agent);
 }
 
 static void
 on_polled(void *arg, const struct transfer_result *result)
 {
 	struct classic_poll *poll = arg;
-	struct agent *agent = poll->classic->agent;
 
 	poll->transfer = NULL;
 	poll->classic->has_changed = true;
@@ -178,9 +172,7 @@ on_polled(void *arg, const struct transfer_result *result)
 		poll_failed(poll, 0, "the answer is not a JSON array: is "
 		    "--proxy the address of an agent mount?");
 	} else {
-		link_worked(&poll->link);
-		rest_from_empty_answers(poll);
-		agent->served(agent);
+		poll_worked(poll);
 	}
 	buf_clear(&poll->answer);
 }

@@ -13,7 +13,11 @@ enum {
 	DELAY_MAX_MS = 3000,
 	/* A proxy that is there and waits for its Redis. */
 	DELAY_NOT_READY_MAX_MS = 1000,
+	EMPTY_ANSWERS_MAX = 16,
+	REST_DOUBLINGS = 8,
 };
+
+static const double at_once_s = .1, shortest_rest_s = .01;
 
 void
 link_init(struct link *l, const char *what, long first_delay_ms)
@@ -87,4 +91,24 @@ link_worked(struct link *l)
 		    l->failures);
 	l->failures = 0;
 	l->status = 0;
+}
+
+double
+link_answered(struct link *l, double seconds, bool is_empty)
+{
+	unsigned more;
+
+	if (!is_empty || seconds > at_once_s) {
+		l->empty_answers = 0;
+		return 0.;
+	}
+	if (++l->empty_answers < EMPTY_ANSWERS_MAX)
+		return 0.;
+	more = l->empty_answers - EMPTY_ANSWERS_MAX;
+	if (more == 0)
+		log_warn(NULL, "%s answers at once, with nothing: it is asked "
+		    "less often", l->what);
+	if (more > REST_DOUBLINGS)
+		more = REST_DOUBLINGS;
+	return (1 << more) * shortest_rest_s;
 }

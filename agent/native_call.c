@@ -19,11 +19,7 @@ enum {
 	 * request, and keep it. */
 	ASK_TIMEOUT_MS = 10 * 1000,
 	EMPTY_ANSWER = 64,		/* bytes, as long as WELCOME */
-	EMPTY_ANSWERS_MAX = 16,
-	REST_DOUBLINGS = 8,
 };
-
-static const double at_once_s = .1, shortest_rest_s = .01;
 
 static const char content_type[] = "application/vnd.inverting-proxy.frames";
 
@@ -379,29 +375,14 @@ take_answer(struct native *n, struct span frames)
 	}
 }
 
-/* A proxy that answers parked calls at once, with nothing, and always does,
- * would keep us busy: the next ones wait. */
 static void
-rest_from_empty_answers(struct native *n, const struct native_call *call)
+parked_answered(struct native *n, const struct native_call *call)
 {
-	double longest = (1 << REST_DOUBLINGS) * shortest_rest_s, rest;
+	double rest = link_answered(&n->link, n->heard_at - call->began_at,
+	    buf_len(&call->answer) <= EMPTY_ANSWER && !call->has_frames);
 
-	if (!call->is_parked && !call->is_arriving)
-		return;
-	if (buf_len(&call->answer) > EMPTY_ANSWER || call->has_frames ||
-	    n->heard_at - call->began_at > at_once_s) {
-		n->empty_answers = 0;
-		return;
-	}
-	if (++n->empty_answers < EMPTY_ANSWERS_MAX)
-		return;
-	if (n->empty_answers == EMPTY_ANSWERS_MAX)
-		log_warn(NULL, "the proxy answers at once, with nothing: it "
-		    "is asked less often");
-	rest = n->empty_answers - EMPTY_ANSWERS_MAX < REST_DOUBLINGS ?
-	    (1 << (n->empty_answers - EMPTY_ANSWERS_MAX)) * shortest_rest_s :
-	    longest;
-	native_start_timer(n, &n->rest, rest);
+	if (rest > 0.)
+		native_start_timer(n, &n->rest, rest);
 }
 
 static void
@@ -411,7 +392,8 @@ call_answered(struct native_call *call)
 
 	link_worked(&n->link);
 	n->heard_at = ev_now(n->agent->loop);
-	rest_from_empty_answers(n, call);
+	if (call->is_parked)
+		parked_answered(n, call);
 	if (n->state == NATIVE_ASKS) {
 		n->state = NATIVE_ON;
 		n->verdict(n->arg, true, NULL, span_of(NULL, 0));

@@ -146,7 +146,6 @@ struct native {
 	bool was_lost;			/* an answer was: content may be, too */
 	bool is_pressed;		/* ACCEPT must go now */
 	bool must_call;			/* the lease, or a second parked call */
-	unsigned empty_answers;		/* at once, to parked calls, in a row */
 	ev_timer rest;			/* no call is parked meanwhile */
 	ev_timer retry, press, distance, tick, release, patience;
 	unsigned long last_number;

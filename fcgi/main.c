@@ -140,6 +140,7 @@ read_password(const char *path)
 {
 	FILE *file;
 	char line[1024], *password = upgrade_take_password();
+	int next;
 
 	if (path == NULL || ((file = fopen(path, "r")) == NULL &&
 	    password != NULL))
@@ -150,7 +151,8 @@ read_password(const char *path)
 	setvbuf(file, NULL, _IONBF, 0);
 	if (fgets(line, sizeof line, file) == NULL)
 		fatal("--redis-password-file %s: no line in it", path);
-	if (strchr(line, '\n') == NULL && !feof(file) && fgetc(file) != EOF)
+	if (strlen(line) == sizeof line - 1 && (next = fgetc(file)) != EOF &&
+	    next != '\n')
 		fatal("--redis-password-file %s: its first line is longer "
 		    "than %zu bytes", path, sizeof line - 1);
 	fclose(file);

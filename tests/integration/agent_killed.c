@@ -113,23 +113,38 @@ what_was_not_fetched_goes_on(struct stack *s)
 TEST_EACH(agent_killed, what_was_not_fetched_goes_on,
     .agents = STACK_NO_AGENT, .worker_options = { LEASE })
 
-/* Stopped for longer than its lease, and then continued. */
-static void
-a_sleeper_harms_nobody_when_it_wakes(struct stack *s)
+/* A request that its agent has begun when it is stopped. */
+static struct client *
+send_to_sleeper(struct stack *s)
 {
 	struct client *c;
-	struct response r;
 
 	backend_script(s->backend, "/again", second_time, NULL);
 	c = stack_send(s, "GET", "/again", "");
 	wait_for(backend_count(s->backend, "/again") == 1, PATIENCE_MS,
 	    "the request does not arrive");
 	process_signal(s->agent[0], SIGSTOP);
-	stack_start_agent(s, 1);
-	r = stack_receive(c, "GET");
+	return c;
+}
+
+static void
+expect_second(struct client *c)
+{
+	struct response r = stack_receive(c, "GET");
+
 	check(r.status == 200 && strcmp(response_text(&r), "second") == 0,
 	    "%d %s", r.status, response_text(&r));
 	response_clear(&r);
+}
+
+/* Stopped for longer than its lease, and then continued. */
+static void
+a_sleeper_harms_nobody_when_it_wakes(struct stack *s)
+{
+	struct client *c = send_to_sleeper(s);
+
+	stack_start_agent(s, 1);
+	expect_second(c);
 	process_signal(s->agent[0], SIGCONT);
 	for (int i = 0; i < 20; i++)
 		stack_expect(s, "/ready", 200);
@@ -141,21 +156,12 @@ TEST_EACH_WEB(agent_killed, a_sleeper_harms_nobody_when_it_wakes,
 static void
 a_sleeper_alone_does_it_again(struct stack *s)
 {
-	struct client *c;
-	struct response r;
+	struct client *c = send_to_sleeper(s);
 
-	backend_script(s->backend, "/again", second_time, NULL);
-	c = stack_send(s, "GET", "/again", "");
-	wait_for(backend_count(s->backend, "/again") == 1, PATIENCE_MS,
-	    "the request does not arrive");
-	process_signal(s->agent[0], SIGSTOP);
 	wait_for(process_log_has(s->worker, "given to another agent"),
 	    PATIENCE_MS, "the agent is not missed");
 	process_signal(s->agent[0], SIGCONT);
-	r = stack_receive(c, "GET");
-	check(r.status == 200 && strcmp(response_text(&r), "second") == 0,
-	    "%d %s", r.status, response_text(&r));
-	response_clear(&r);
+	expect_second(c);
 }
 TEST_EACH_WEB(agent_killed, a_sleeper_alone_does_it_again,
     .worker_options = { LEASE })
