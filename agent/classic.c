@@ -38,9 +38,8 @@ on_answer(void *arg, struct span content)
 {
 	struct classic_poll *poll = arg;
 
-	/* What is too much is not JSON either. */
 	if (buf_append_span(&poll->answer, content) != 0)
-		buf_clear(&poll->answer);
+		fatal("out of memory");
 	return true;
 }
 
@@ -188,6 +187,7 @@ poll_start(struct classic_poll *poll)
 	struct transfer_request request = {
 		.method = span_str("GET"),
 		.timeout_ms = POLL_TIMEOUT_MS,
+		.content_max = ANSWER_MAX,
 		.may_repeat = true,
 	};
 	struct fields fields;

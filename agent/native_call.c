@@ -167,6 +167,7 @@ native_call_send(struct native_call *call, bool park)
 	request.framing = (struct http1_framing){ HTTP1_FRAMING_LENGTH,
 		request.content.len };
 	request.timeout_ms = call_timeout_ms(n, call);
+	request.content_max = FRAME_CALL_MAX;
 	fields_init(&fields);
 	(void)snprintf(length, sizeof(length), "%zu", request.content.len);
 	proxy_add_field(&fields, "Content-Type", span_str(content_type));
@@ -285,7 +286,6 @@ set_arriving(struct native_call *call)
 	n->arriving++;
 }
 
-/* More than an answer may hold fails the call. */
 static bool
 on_content(void *arg, struct span content)
 {
@@ -293,7 +293,7 @@ on_content(void *arg, struct span content)
 
 	set_arriving(call);
 	if (buf_append_span(&call->answer, content) != 0)
-		call->is_frames = false;
+		fatal("out of memory");
 	return true;
 }
 

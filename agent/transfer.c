@@ -224,9 +224,15 @@ on_content(char *data, size_t size, size_t count, void *arg)
 	}
 	if (t->deadline_is_total)
 		ev_timer_again(t->peer->engine->loop, &t->deadline);
+	if (size * count > t->content_left) {
+		t->reason = "the response's content is too large";
+		return 0;
+	}
 	if (handler->content == NULL ||
-	    handler->content(t->arg, span_of(data, size * count)))
+	    handler->content(t->arg, span_of(data, size * count))) {
+		t->content_left -= size * count;
 		return size * count;
+	}
 	/* It may have ended it. */
 	if (t->handler == NULL)
 		return 0;
@@ -382,6 +388,8 @@ transfer_start(struct transfer_peer *peer,
 	t->handler = handler;
 	t->arg = arg;
 	t->may_repeat = request->may_repeat;
+	t->content_left = request->content_max > 0 ? request->content_max :
+	    SIZE_MAX;
 	set_content(t, request);
 	set_target(t, request->target);
 	set_lines(t, request);

@@ -122,6 +122,8 @@ struct transfer_request {
 					 * again by each byte of it; or 0: */
 	long head_timeout_ms;		/* to its head, begun again when content
 					 * is sent; 0: none */
+	size_t content_max;		/* of the response: more breaks the
+					 * transfer off; 0: as much as comes */
 	bool may_repeat;		/* may be sent again when a kept
 					 * connection turns out to be dead */
 };

@@ -43,6 +43,7 @@ struct transfer {
 	unsigned attempts;
 	int status;
 	size_t sent;
+	size_t content_left;		/* may still come */
 	size_t trailer_len;
 	struct buf head;
 	struct buf text;		/* of the lines and the target */
