@@ -8,13 +8,12 @@
 #include "agent/health.h"
 #include "common/log.h"
 
-enum { CHECK_TIMEOUT_MS = 10 * 1000 };
-
 struct check {
 	struct health *health;
 	struct backend *backend;
 	struct transfer *transfer;
 	ev_timer timer;
+	ev_tstamp began_at;
 	long failures;		/* in a row */
 };
 
@@ -42,10 +41,22 @@ set_healthy(struct check *check, bool healthy, const char *why)
 }
 
 static void
+check_failed(struct check *check, const char *why)
+{
+	struct agent *agent = check->health->agent;
+
+	check->failures++;
+	log_debug(NULL, "health check of %s failed: %s", check->backend->id,
+	    why);
+	if (check->failures >=
+	    agent->settings->health_check_unhealthy_threshold)
+		set_healthy(check, false, why);
+}
+
+static void
 on_checked(void *arg, const struct transfer_result *result)
 {
 	struct check *check = arg;
-	struct agent *agent = check->health->agent;
 	char why[200];
 
 	check->transfer = NULL;
@@ -55,14 +66,9 @@ on_checked(void *arg, const struct transfer_result *result)
 		set_healthy(check, true, NULL);
 		return;
 	}
-	check->failures++;
 	(void)snprintf(why, sizeof(why), result->outcome == TRANSFER_COMPLETE ?
 	    "status %d" : "status %d, %s", result->status, result->why);
-	log_debug(NULL, "health check of %s failed: %s", check->backend->id,
-	    why);
-	if (check->failures >=
-	    agent->settings->health_check_unhealthy_threshold)
-		set_healthy(check, false, why);
+	check_failed(check, why);
 }
 
 static const struct transfer_handler handler = { .done = on_checked };
@@ -75,15 +81,21 @@ on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	struct transfer_request request = {
 		.method = span_str("GET"),
 		.target = span_str(s->health_check_path),
-		.timeout_ms = CHECK_TIMEOUT_MS,
+		.timeout_ms = s->health_check_timeout_ms,
 		.may_repeat = true,
 	};
 	struct fields fields;
 
-	(void)loop;
 	(void)revents;
-	if (check->transfer != NULL)
-		return;
+	if (check->transfer != NULL) {
+		if (ev_now(loop) - check->began_at <
+		    (double)s->health_check_timeout_ms / 1e3)
+			return;
+		transfer_abort_connection(check->transfer);
+		check->transfer = NULL;
+		check_failed(check, "the response does not end");
+	}
+	check->began_at = ev_now(loop);
 	fields_init(&fields);
 	proxy_add_field(&fields, "User-Agent",
 	    span_str("inverting-proxy-agent/" PACKAGE_VERSION));

@@ -203,6 +203,7 @@ proxy_new(struct ev_loop *loop, struct transfer_engine *engine,
 		}
 	}
 	p->token = token_new(loop, s->token_file, s->token_command,
+	    (double)s->token_command_timeout_ms / 1e3,
 	    has_credential, arg);
 	if (p->token == NULL) {
 		proxy_free(p);

@@ -48,6 +48,10 @@ static const struct option options[] = {
 	    .offset = AT(token_command), .value_name = "COMMAND",
 	    .help = "A shell command that prints the token. Run at the start, "
 	    "and again when the proxy refuses it." },
+	{ .name = "token-command-timeout", .type = OPTION_DURATION_MS,
+	    .offset = AT(token_command_timeout_ms), .fallback = "30s",
+	    .min = 100, .max = 600000, .value_name = "TIME",
+	    .help = "How long it may run; then it is killed." },
 	{ .name = "client-cert", .type = OPTION_STRING,
 	    .offset = AT(client_cert), .value_name = "FILE",
 	    .help = "Client certificate for the proxy, PEM." },
@@ -100,7 +104,9 @@ static const struct option options[] = {
 	{ .name = "max-in-flight", .type = OPTION_INTEGER,
 	    .offset = AT(max_in_flight), .fallback = "256", .min = 1,
 	    .max = 60000, .value_name = "N",
-	    .help = "Exchanges taken at the same time, of all backends." },
+	    .help = "Exchanges taken at the same time, of all backends; those "
+	    "that wait for a slow client do not count (up to 16 times as "
+	    "many), and a classic poll may bring 100 more." },
 
 	{ .name = "health-check-path", .type = OPTION_STRING,
 	    .offset = AT(health_check_path), .fallback = "/",
@@ -111,6 +117,11 @@ static const struct option options[] = {
 	    .min = 0, .max = DAY_MS, .value_name = "TIME",
 	    .help = "How often; 0: never. An unhealthy backend gets no work "
 	    "until it is healthy again." },
+	{ .name = "health-check-timeout", .type = OPTION_DURATION_MS,
+	    .offset = AT(health_check_timeout_ms), .fallback = "10s",
+	    .min = 10, .max = DAY_MS, .value_name = "TIME",
+	    .help = "For the whole response to a check; then it has "
+	    "failed." },
 	{ .name = "health-check-unhealthy-threshold", .type = OPTION_INTEGER,
 	    .offset = AT(health_check_unhealthy_threshold), .fallback = "2",
 	    .min = 1, .max = 1000, .value_name = "N",

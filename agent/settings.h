@@ -17,6 +17,7 @@ struct settings {
 
 	char *token_file;
 	char *token_command;
+	long token_command_timeout_ms;
 	char *client_cert;
 	char *client_key;
 	char *ca_file;
@@ -34,6 +35,7 @@ struct settings {
 
 	char *health_check_path;
 	long health_check_interval_ms;
+	long health_check_timeout_ms;
 	long health_check_unhealthy_threshold;
 
 	long graceful_shutdown_timeout_ms;

@@ -19,12 +19,12 @@
 enum {
 	TOKEN_MAX = 16 * 1024,
 	AGAIN_AFTER_S = 5,
-	COMMAND_TIMEOUT_S = 30,
 };
 
 struct token {
 	struct ev_loop *loop;
 	const char *file, *command;
+	double command_timeout;	/* seconds */
 	void (*changed)(void *arg);
 	void *arg;
 	struct buf value;	/* "Bearer TOKEN" */
@@ -231,7 +231,7 @@ run_command(struct token *t)
 	ev_child_set(&t->child, t->pid, 0);
 	ev_child_start(t->loop, &t->child);
 	ev_timer_stop(t->loop, &t->timer);
-	ev_timer_set(&t->timer, COMMAND_TIMEOUT_S, 0.);
+	ev_timer_set(&t->timer, t->command_timeout, 0.);
 	ev_timer_start(t->loop, &t->timer);
 }
 
@@ -243,8 +243,8 @@ on_token_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	(void)loop;
 	(void)revents;
 	if (t->pid != 0) {
-		log_error(NULL, "--token-command took over %d s",
-		    COMMAND_TIMEOUT_S);
+		log_error(NULL, "--token-command took over %g s, see "
+		    "--token-command-timeout", t->command_timeout);
 		(void)kill(-t->pid, SIGKILL);
 	} else if (t->is_wanted) {
 		token_obtain(t);
@@ -264,7 +264,7 @@ token_obtain(struct token *t)
 
 struct token *
 token_new(struct ev_loop *loop, const char *file, const char *command,
-    void (*changed)(void *arg), void *arg)
+    double command_timeout, void (*changed)(void *arg), void *arg)
 {
 	struct token *t = calloc(1, sizeof(*t));
 
@@ -273,6 +273,7 @@ token_new(struct ev_loop *loop, const char *file, const char *command,
 	t->loop = loop;
 	t->file = file;
 	t->command = command;
+	t->command_timeout = command_timeout;
 	t->changed = changed;
 	t->arg = arg;
 	t->fd = -1;

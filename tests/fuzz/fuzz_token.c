@@ -32,7 +32,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fd = memfd_create("token", 0);
 	must(fd >= 0 && write(fd, data, size) == (ssize_t)size);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	token = token_new(loop, path, NULL, changed, &changes);
+	token = token_new(loop, path, NULL, 1., changed, &changes);
 	if (token != NULL) {
 		must(token_is_ready(token) && changes == 1);
 		value = token_authorization(token);

@@ -36,3 +36,18 @@ a_backend_that_is_gone_is_unhealthy(struct stack *s)
 STACK_TEST(health_check, a_backend_that_is_gone_is_unhealthy, WEB_LIGHTTPD,
     "native", native, .agent_options = { "--health-check-interval=50ms",
 	"--health-check-path=/ready", "--health-check-unhealthy-threshold=1" })
+
+/* Each of its bytes comes in time. */
+static void
+a_response_without_end_is_no_health(struct stack *s)
+{
+	wait_for(process_log_has(s->agent[0], "is unhealthy after 1 failed "
+	    "checks: takes no work (the response does not end)"), PATIENCE_MS,
+	    "it is not noticed");
+	wait_for(backend_count_gone(s->backend, "/drip/") > 0, PATIENCE_MS,
+	    "it is still read");
+}
+TEST_EACH(health_check, a_response_without_end_is_no_health,
+    .agent_options = { "--health-check-interval=50ms",
+	"--health-check-timeout=200ms", "--health-check-path=/drip/100000/20",
+	"--health-check-unhealthy-threshold=1" })
