@@ -232,13 +232,21 @@ read_finish(struct registry *r)
 }
 
 static void
-read_took(struct registry *r, const struct store_reply *reply, bool ok)
+read_took(struct registry *r, struct store_key key,
+    const struct store_reply *reply, bool ok)
 {
+	const struct span name = store_key_span(&key);
+
 	if (!ok) {
-		r->failed = true;
 		if (reply->kind == STORE_ERROR)
-			log_error(NULL, "the registry can't be read: %.*s",
+			log_error(NULL, "%.*s of the registry can't be read: "
+			    "%.*s", (int)name.len, name.data,
 			    (int)reply->string.len, reply->string.data);
+		else if (!r->failed)
+			log_warn(NULL, "the connection to Redis ended while "
+			    "%.*s of the registry was read", (int)name.len,
+			    name.data);
+		r->failed = true;
 	}
 	if (--r->replies == 0)
 		read_finish(r);
@@ -253,7 +261,7 @@ on_version(void *arg, const struct store_reply *reply)
 	if (reply->kind == STORE_STRING &&
 	    span_to_u64(reply->string, &version) && version <= INT64_MAX)
 		r->coming->version = (long long)version;
-	read_took(r, reply, reply->kind == STORE_STRING ||
+	read_took(r, store_key_version(), reply, reply->kind == STORE_STRING ||
 	    reply->kind == STORE_NIL);
 }
 
@@ -269,7 +277,7 @@ on_backends(void *arg, const struct store_reply *reply)
 	    i < reply->count; i++)
 		r->coming->backend[i] = registry_view_read_backend(
 		    span_str(r->now.id[i]), &reply->element[i]);
-	read_took(r, reply, ok);
+	read_took(r, store_key_backends(), reply, ok);
 }
 
 static void
@@ -284,7 +292,7 @@ on_tokens(void *arg, const struct store_reply *reply)
 	    i < reply->count; i++)
 		r->coming->token[i] = registry_view_read_token(
 		    span_str(r->now.id[i]), &reply->element[i]);
-	read_took(r, reply, ok);
+	read_took(r, store_key_tokens(), reply, ok);
 }
 
 static void
@@ -294,7 +302,7 @@ take_times(struct registry *r, const struct store_reply *reply, bool used)
 
 	if (ok)
 		registry_view_take_times(r->coming, reply, used);
-	read_took(r, reply, ok);
+	read_took(r, used ? store_key_used() : store_key_seen(), reply, ok);
 }
 
 static void

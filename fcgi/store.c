@@ -136,7 +136,6 @@ on_pong(void *arg, const struct store_reply *reply)
 		return;
 	}
 	c->ready = true;
-	store_link_is_good(&c->link);
 	conn_start_work(c);
 	store_look_up(c->store);
 }

@@ -324,5 +324,5 @@ store_conn_bytes(void *arg, struct span bytes)
 			return;
 	}
 	if (c->reader->len - c->reader->pos > REPLY_MAX)
-		store_link_lose(&c->link, "a reply is too large");
+		store_link_lose(&c->link, "a reply is over 128 MiB");
 }

@@ -24,6 +24,9 @@ enum { READ_SIZE = 64 * 1024, READS_PER_TURN = 16 };
 
 static const double BACKOFF_FIRST = 0.050, BACKOFF_LAST = 0.5;
 
+/* A connection that was open for so many seconds was worth making. */
+static const double GOOD_SECONDS = 1;
+
 static void link_connect(struct store_link *link);
 
 /* Half to the whole of `seconds`, so that many workers do not come at once. */
@@ -65,6 +68,9 @@ link_close(struct store_link *link)
 void
 store_link_lose(struct store_link *link, const char *why)
 {
+	if (link->state == STORE_LINK_OPEN &&
+	    ev_now(link->loop) - link->opened_at >= GOOD_SECONDS)
+		link->backoff = BACKOFF_FIRST;
 	link_close(link);
 	ev_timer_set(&link->timer, with_jitter(link->backoff), 0.);
 	ev_timer_start(link->loop, &link->timer);
@@ -89,6 +95,7 @@ link_opened(struct store_link *link)
 		    sizeof(one));
 	}
 	link->state = STORE_LINK_OPEN;
+	link->opened_at = ev_now(link->loop);
 	watch_events(link, EV_READ);
 	ev_prepare_start(link->loop, &link->flush);
 	link->handler->open(link->arg);
@@ -283,12 +290,6 @@ void
 store_link_doom(struct store_link *link, const char *why)
 {
 	link->doomed = why;
-}
-
-void
-store_link_is_good(struct store_link *link)
-{
-	link->backoff = BACKOFF_FIRST;
 }
 
 void

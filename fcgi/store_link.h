@@ -12,7 +12,7 @@
 
 /* All from the loop.  open: connected.  bytes: something arrived.  lost: the
  * connection (or the attempt to make one) is over; the next attempt follows by
- * itself, after 50 ms to 2 s. */
+ * itself, after 25 ms at first, and later half a second at most. */
 struct store_link_handler {
 	void (*open)(void *arg);
 	void (*bytes)(void *arg, struct span bytes);
@@ -39,7 +39,8 @@ struct store_link {
 	ev_io io;
 	ev_timer timer;		/* next attempt; end of the attempt */
 	ev_prepare flush;
-	double backoff;
+	double backoff;		/* seconds, to the next attempt */
+	ev_tstamp opened_at;
 	unsigned attempt;	/* picks one of the addresses of a name */
 	const char *doomed;	/* why it is lost at the end of this turn */
 };
@@ -61,8 +62,5 @@ void store_link_lose(struct store_link *link, const char *why);
 /* The same at the end of the loop turn, for those who may not be called back
  * now.  why is static. */
 void store_link_doom(struct store_link *link, const char *why);
-
-/* The peer speaks: the next loss begins with the shortest wait again. */
-void store_link_is_good(struct store_link *link);
 
 #endif
