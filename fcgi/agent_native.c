@@ -20,7 +20,6 @@ enum {
 	 * link to it. */
 	BUSY_MAX = 16,
 	UNSENT_MAX = 4 * 1024 * 1024,
-	OWNERS_MAX = 16,
 };
 
 static const char not_its_backends[] =
@@ -213,44 +212,11 @@ go_on(struct native_call *c)
 
 /* --- from the agent --- */
 
-/* The owner of these is dead: the agent is told to forget them. */
-static void
-reset_unknown(struct native_call *c, struct span frames)
-{
-	struct frame frame;
-
-	while (frames.len > 0 && frame_decode(&frames, &frame) == WIRE_DONE) {
-		struct frame reset = { .type = FRAME_RESET, .id = frame.id,
-		    .code = FRAME_RESET_UNKNOWN };
-
-		/* What finds no room it will ask about again. */
-		if (frame.type != FRAME_RESET &&
-		    buf_len(&c->answer) < ANSWER_SOFT_MAX)
-			must(frame_encode(&c->answer, &reset));
-	}
-}
-
-/* Frames on their way; a copy while it is not known whether their owner
- * lives. */
-struct sending {
-	struct native_call *c;
-	size_t len;
-	char frames[];
-};
-
 static void on_content(struct agent_call *agent);
 
-static void
-frames_sent(void *arg, enum mailbox_result result)
+void
+native_call_sent(struct native_call *c)
 {
-	struct sending *sending = arg;
-	struct native_call *c = sending->c;
-
-	if (result == MAILBOX_LOST)
-		c->lost = true;
-	else if (result == MAILBOX_DEAD)
-		reset_unknown(c, span_of(sending->frames, sending->len));
-	free(sending);
 	c->busy--;
 	if (c->call == NULL)
 		settle(c);
@@ -258,106 +224,6 @@ frames_sent(void *arg, enum mailbox_result result)
 		go_on(c);
 	else if (!c->is_reading)
 		on_content(&c->agent);
-}
-
-/* This worker is the owner: no need of the mailbox, nor of a copy. */
-static void
-deliver_here(struct native_call *c, const struct address *self,
-    struct span frames)
-{
-	struct frame frame;
-
-	while (frames.len > 0 && frame_decode(&frames, &frame) == WIRE_DONE)
-		exchanges_take_frame(c->all->parts->exchanges, self,
-		    buf_span(&c->agent.backends), &frame);
-}
-
-static void
-send_to_owner(struct native_call *c, const struct exchange_id *id,
-    struct span frames)
-{
-	struct mailbox *mailbox = c->all->parts->mailbox;
-	struct address owner = address_owner(id);
-	struct address self = address_agent(c->session->instance);
-
-	if (!mailbox_worker_may_live(mailbox, owner.worker)) {
-		reset_unknown(c, frames);
-		return;
-	}
-	if (memcmp(owner.worker, mailbox_worker_id(mailbox),
-	    WORKER_ID_LEN) == 0) {
-		deliver_here(c, &self, frames);
-		return;
-	}
-	size_t len = mailbox_worker_lives(mailbox, owner.worker) ? 0 :
-	    frames.len;
-	struct sending *sending = malloc(sizeof *sending + len);
-
-	if (sending == NULL)
-		fatal("agent_native: out of memory");
-	sending->c = c;
-	sending->len = len;
-	if (len > 0)
-		memcpy(sending->frames, frames.data, len);
-	c->busy++;
-	mailbox_send(mailbox, &owner, &self, buf_span(&c->agent.backends),
-	    frames, frames_sent, sending);
-}
-
-/* Frames for other workers, gathered by worker: an envelope for each, however
- * they take turns. */
-struct gathered {
-	size_t count;
-	struct {
-		struct exchange_id owner;
-		struct buf frames;
-	} to[OWNERS_MAX];
-};
-
-static bool
-has_same_owner(const struct exchange_id *a, const struct exchange_id *b)
-{
-	return memcmp(a->byte, b->byte, WORKER_ID_LEN) == 0;
-}
-
-static void
-send_gathered(struct native_call *c, struct gathered *g)
-{
-	for (size_t i = 0; i < g->count; i++) {
-		send_to_owner(c, &g->to[i].owner, buf_span(&g->to[i].frames));
-		buf_clear(&g->to[i].frames);
-	}
-	g->count = 0;
-}
-
-/* A run of frames for one owner. */
-static void
-gather(struct native_call *c, struct gathered *g,
-    const struct exchange_id *owner, struct span run)
-{
-	struct mailbox *mailbox = c->all->parts->mailbox;
-	struct address to = address_owner(owner);
-	size_t i = 0;
-
-	/* These cost no envelope. */
-	if (!mailbox_worker_may_live(mailbox, to.worker) ||
-	    memcmp(to.worker, mailbox_worker_id(mailbox), WORKER_ID_LEN) ==
-	    0) {
-		send_to_owner(c, owner, run);
-		return;
-	}
-	while (i < g->count && !has_same_owner(&g->to[i].owner, owner))
-		i++;
-	if (i == OWNERS_MAX) {
-		send_gathered(c, g);
-		i = 0;
-	}
-	if (i == g->count) {
-		g->to[i].owner = *owner;
-		buf_init(&g->to[i].frames, c->in.max);
-		g->count++;
-	}
-	must(buf_append_span(&g->to[i].frames, run));
 }
 
 static bool
@@ -482,15 +348,12 @@ is_too_large(const struct native_call *c, struct span in)
 	    len <= FRAME_CALL_MAX;
 }
 
-/* Takes the whole frames that are there; runs of frames for one owner go
- * together.  false: the call was refused. */
+/* Takes the whole frames that are there.  false: the call was refused. */
 static bool
 take_frames(struct native_call *c)
 {
 	struct span rest = buf_span(&c->in);
-	struct span run = { rest.data, 0 };
-	struct exchange_id owner = { { 0 } };
-	struct gathered gathered = { 0 };
+	struct native_mail mail = { .call = c };
 	const char *wrong = NULL;
 	struct frame frame;
 	int status = 400, r = WIRE_MORE;
@@ -511,29 +374,14 @@ take_frames(struct native_call *c)
 			    "not in its place.";
 			break;
 		}
-		bool mine = is_for_owner(frame.type);
-
-		if (run.len > 0 && (!mine || !has_same_owner(&owner,
-		    &frame.id))) {
-			gather(c, &gathered, &owner, run);
-			run.len = 0;
-		}
-		if (mine) {
-			if (run.len == 0)
-				run.data = start;
-			run.len = (size_t)(rest.data - run.data);
-			owner = frame.id;
-		} else if (frame.type == FRAME_HELLO &&
-		    !take_hello(c, &frame)) {
-			/* It is the first: nothing was gathered. */
+		if (is_for_owner(frame.type))
+			native_mail_add(&mail, &frame.id, span_of(start,
+			    (size_t)(rest.data - start)));
+		else if (frame.type == FRAME_HELLO && !take_hello(c, &frame))
+			/* It is the first: no frame is in the mail. */
 			return false;
-		}
 	}
-	if (run.len > 0 && gathered.count == 0)
-		send_to_owner(c, &owner, run);
-	else if (run.len > 0)
-		gather(c, &gathered, &owner, run);
-	send_gathered(c, &gathered);
+	native_mail_send(&mail);
 	if (wrong != NULL) {
 		if (status == 413)
 			login_over_limit(c->all->parts->logins, c->call,
@@ -645,6 +493,8 @@ agent_native_exchange(struct agent_native *n, struct call *call,
 		return;
 	}
 	if (len > FRAME_CALL_MAX) {
+		login_over_limit(n->parts->logins, call, 413, caller->identity,
+		    "4 MiB of a call");
 		reply_text(call, 413, "A call may have at most 4 MiB.", NULL,
 		    0);
 		return;

@@ -1,4 +1,5 @@
-/* agent_native_private.h - between agent_native.c (calls and their frames) and
+/* agent_native_private.h - between agent_native.c (calls and their frames),
+ * agent_native_mail.c (frames on their way to the owners) and
  * agent_native_session.c (what is kept between the calls of one agent). */
 #ifndef FCGI_AGENT_NATIVE_PRIVATE_H
 #define FCGI_AGENT_NATIVE_PRIVATE_H
@@ -70,6 +71,36 @@ struct agent_native {
 
 /* Answered at the end of the loop turn. */
 void native_call_mark_dirty(struct native_call *c);
+
+/* One of those that it is busy with has arrived, or will not. */
+void native_call_sent(struct native_call *c);
+
+/* --- agent_native_mail.c --- */
+
+enum { NATIVE_MAIL_OWNERS = 16 };
+
+/* Frames of a call for the owners of their exchanges.  Those for other workers
+ * are gathered by worker: an envelope for each, however they take turns.
+ * Begins with the call and zeroes. */
+struct native_mail {
+	struct native_call *call;
+	struct address owner;		/* of the run */
+	struct span run;		/* lies in the call's content */
+	size_t count;
+	struct {
+		struct address owner;
+		struct buf frames;
+	} to[NATIVE_MAIL_OWNERS];
+};
+
+/* One encoded frame about this exchange, borrowed until native_mail_send. */
+void native_mail_add(struct native_mail *m, const struct exchange_id *id,
+    struct span frame);
+
+/* On their way; the call is busy until each envelope is confirmed. */
+void native_mail_send(struct native_mail *m);
+
+/* --- agent_native_session.c --- */
 
 /* The session of the agent of this identity that calls itself so; a new one if
  * need be.  NULL: there are too many agents of this identity. */
