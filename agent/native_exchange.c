@@ -465,7 +465,4 @@ native_exchanges_clear(struct native *n, const char *why)
 			native_exchange_free(n->table[i]);
 		}
 	buf_clear(&n->loose);
-	/* What comes again comes to a new agent, and was done by none. */
-	recent_free(n->taken);
-	n->taken = recent_new(TAKEN_COUNT);
 }

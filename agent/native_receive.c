@@ -204,12 +204,6 @@ take_reset(struct native_exchange *nx, const struct frame *frame)
 		    frame->text.len > 0 ? ", " : "",
 		    (int)(frame->text.len > 100 ? 100 : frame->text.len),
 		    frame->text.len > 0 ? frame->text.data : "");
-	/* It gave us up, and may give it to us once more: we are no worse than
-	 * another agent.  What may not be done twice stays known. */
-	if (frame->code == FRAME_RESET_UNKNOWN &&
-	    http1_method_is_idempotent(nx->x.method))
-		recent_remove(nx->native->taken, span_of(&nx->id,
-		    sizeof(nx->id)));
 	exchange_cancel(&nx->x, why);
 	native_exchange_free(nx);
 }

@@ -69,47 +69,31 @@ recent_free(struct recent *r)
 	free(r);
 }
 
-/* Index + 1 in the ring, 0: not there. */
-static size_t
-find(const struct recent *r, struct span name)
-{
-	uint64_t hash = hash_of(name);
-	size_t len = stored_len(name), i = r->chain[hash & r->mask];
-
-	while (i != 0 && (r->ring[i - 1].hash != hash ||
-	    r->ring[i - 1].len != len ||
-	    memcmp(r->ring[i - 1].text, name.data, len) != 0))
-		i = r->ring[i - 1].next;
-	return i;
-}
-
 bool
 recent_has(const struct recent *r, struct span name)
 {
-	return find(r, name) != 0;
+	uint64_t hash = hash_of(name);
+	size_t len = stored_len(name);
+
+	for (size_t i = r->chain[hash & r->mask]; i != 0;
+	    i = r->ring[i - 1].next)
+		if (r->ring[i - 1].hash == hash && r->ring[i - 1].len == len &&
+		    memcmp(r->ring[i - 1].text, name.data, len) == 0)
+			return true;
+	return false;
 }
 
 static void
-empty(struct recent *r, size_t index)
+unlink_oldest(struct recent *r)
 {
-	struct name *n = &r->ring[index];
+	struct name *n = &r->ring[r->oldest];
 	size_t *at = &r->chain[n->hash & r->mask];
 
 	if (n->len == 0)
 		return;
-	while (*at != index + 1)
+	while (*at != r->oldest + 1)
 		at = &r->ring[*at - 1].next;
 	*at = n->next;
-	n->len = 0;
-}
-
-void
-recent_remove(struct recent *r, struct span name)
-{
-	size_t i = find(r, name);
-
-	if (i != 0)
-		empty(r, i - 1);
 }
 
 void
@@ -120,7 +104,7 @@ recent_add(struct recent *r, struct span name)
 
 	if (name.len == 0)
 		return;
-	empty(r, r->oldest);
+	unlink_oldest(r);
 	n->hash = hash_of(name);
 	n->len = (unsigned char)stored_len(name);
 	memcpy(n->text, name.data, n->len);

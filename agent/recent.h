@@ -19,7 +19,4 @@ bool recent_has(const struct recent *r, struct span name);
 /* Remembers it, and forgets the oldest. */
 void recent_add(struct recent *r, struct span name);
 
-/* Forgets it. */
-void recent_remove(struct recent *r, struct span name);
-
 #endif

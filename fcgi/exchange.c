@@ -92,6 +92,17 @@ draw_random(unsigned char *to, size_t len)
 	left -= len;
 }
 
+void
+exchange_renew_id(struct exchange *x)
+{
+	struct exchanges *all = x->all;
+
+	HASH_DELETE(hh, all->by_id, x);
+	x->id.byte[EXCHANGE_ID_LEN - 1]++;
+	exchange_id_text(&x->id, x->id_text);
+	HASH_ADD(hh, all->by_id, id, sizeof(x->id), x);
+}
+
 /* --- to the agent --- */
 
 void

@@ -188,8 +188,7 @@ is_from_holder(struct exchange *x, const struct address *from,
 {
 	if (from->kind == ADDRESS_AGENT) {
 		/* Its call was quicker than the news that it has it. */
-		if (x->state == EXCHANGE_WAITS_FOR_AGENT &&
-		    !address_is(from, &x->former)) {
+		if (x->state == EXCHANGE_WAITS_FOR_AGENT) {
 			/* In case its place in the queue is another's. */
 			exchange_withdraw(x);
 			give_to_native(x, from);

@@ -209,6 +209,20 @@ rewind_request(struct exchange *x)
 	buf_clear(&x->early);
 }
 
+/* Who had it may still speak of it, and may be the one who gets it again: then
+ * it is by the id that the former is told from the latter.  What was only listed
+ * to a classic agent nobody has had. */
+static void
+begin_anew(struct exchange *x, const char *why)
+{
+	char former[EXCHANGE_ID_TEXT + 1];
+
+	memcpy(former, x->id_text, sizeof(former));
+	if (x->agent.kind != ADDRESS_NONE)
+		exchange_renew_id(x);
+	log_info(former, "given to another agent as %s: %s", x->id_text, why);
+}
+
 void
 exchange_agent_lost(struct exchange *x, bool not_started, const char *why)
 {
@@ -225,14 +239,13 @@ exchange_agent_lost(struct exchange *x, bool not_started, const char *why)
 		exchange_fail(x, 502, why);
 		return;
 	}
-	log_info(x->id_text, "given to another agent: %s", why);
 	exchange_send_reset(x, FRAME_RESET_UNKNOWN);
 	/* Listing it to a classic agent was no delivery yet. */
 	if (not_started && !x->classic && x->deliveries > 0)
 		x->deliveries--;
-	x->former = x->agent;
 	bool refused = not_started && !x->classic;
 
+	begin_anew(x, why);
 	rewind_request(x);
 	if (!refused) {
 		exchange_offer(x);

@@ -57,7 +57,6 @@ struct exchange {
 	unsigned deliveries;	/* hand-outs after which it may have been done */
 	struct address agent;	/* who has it: gets the request's frames */
 	struct address answerer; /* who sends the response */
-	struct address former;	/* who had it and was lost */
 	struct lease_item lease;
 
 	struct stream_in response;
@@ -93,6 +92,11 @@ struct exchanges {
 
 struct exchange *exchange_find(const struct exchanges *all,
     const struct exchange_id *id);
+
+/* The next one, last byte plus one: no frame about the former gets here any
+ * more. */
+void exchange_renew_id(struct exchange *x);
+
 void exchange_set_state(struct exchange *x, enum exchange_state state);
 
 /* (Re)starts the timer of the state. */

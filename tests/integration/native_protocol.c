@@ -316,6 +316,38 @@ another_agents_exchange_is_refused(struct stack *s)
 TEST_EACH_WEB(native_protocol, another_agents_exchange_is_refused,
     .agents = STACK_NO_AGENT)
 
+/* The agent is silent for longer than its lease, and then gets it once more:
+ * what it still says of the first time is not taken for the second. */
+static void
+what_comes_again_has_another_id(struct stack *s)
+{
+	struct native a = attending(s);
+	struct client *c = stack_send(s, "GET", "/x", "");
+	struct frame first, second, f;
+	struct response r;
+
+	native_wait(&a, FRAME_OPEN, &first);
+	wait_for(process_log_has(s->worker, "given to another agent"),
+	    PATIENCE_MS, "the agent is not missed");
+	native_wait(&a, FRAME_OPEN, &second);
+	check(memcmp(&first.id, &second.id, sizeof(first.id) - 1) == 0 &&
+	    memcmp(&first.id, &second.id, sizeof(first.id)) != 0, "the id");
+	a.in_flight = 1;
+	native_answer(&a, first.id, HEAD_OK, "no");
+	native_wait(&a, FRAME_RESET, &f);
+	check(memcmp(&f.id, &first.id, sizeof(f.id)) == 0 &&
+	    f.code == FRAME_RESET_UNKNOWN, "code %u", f.code);
+	native_answer(&a, second.id, HEAD_OK, "ok");
+	check(native_call(&a, false) == 200, "the answer");
+	r = stack_receive(c, "GET");
+	check(r.status == 200 && strcmp(response_text(&r), "ok") == 0,
+	    "%d %s", r.status, response_text(&r));
+	response_clear(&r);
+}
+TEST_EACH_WEB(native_protocol, what_comes_again_has_another_id,
+    .agents = STACK_NO_AGENT, .worker_options = { "--lease=1s" })
+
+
 static void
 a_client_that_left_is_cancelled(struct stack *s)
 {

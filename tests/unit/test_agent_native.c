@@ -111,19 +111,6 @@ Test(agent_native, gives_back_what_comes_for_an_unhealthy_backend)
 	cr_assert_eq(answer().code, FRAME_RESET_NOT_STARTED);
 }
 
-/* It was given up, and is there again for who has begun anew. */
-Test(agent_native, takes_what_it_gave_up_once_more)
-{
-	struct frame open = open_frame();
-	struct span id = span_of(&open.id, sizeof(open.id));
-
-	recent_add(native->taken, id);
-	native_take_frame(native, &open);
-	cr_assert_eq(answer().type, 0, "a repeat");
-	native_drop_all(native, "given up");
-	cr_assert(!recent_has(native->taken, id));
-}
-
 /* One answer of the proxy may bring more such frames than replies fit. */
 Test(agent_native, lives_with_questions_without_number)
 {

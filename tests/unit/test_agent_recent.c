@@ -54,20 +54,3 @@ Test(agent_recent, tells_long_names_apart)
 	cr_assert_not(recent_has(r, span_of("", 0)));
 	recent_free(r);
 }
-
-Test(agent_recent, forgets_what_is_removed)
-{
-	struct recent *r = recent_new(4);
-
-	for (int i = 0; i < 4; i++)
-		recent_add(r, name(i));
-	recent_remove(r, name(1));
-	recent_remove(r, name(7));
-	cr_assert_not(recent_has(r, name(1)));
-	for (int i = 4; i < 6; i++)
-		recent_add(r, name(i));
-	cr_assert(recent_has(r, name(3)));
-	cr_assert(recent_has(r, name(5)));
-	cr_assert_not(recent_has(r, name(0)));
-	recent_free(r);
-}
