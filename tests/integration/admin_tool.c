@@ -103,3 +103,15 @@ says_that_redis_is_away(struct stack *s)
 }
 STACK_TEST(admin_tool, says_that_redis_is_away, WEB_LIGHTTPD, "native", once,
     .agents = STACK_NO_AGENT)
+
+static void
+waits_for_redis_as_long_as_it_may(struct stack *s)
+{
+	free(stack_redis(s, "client pause 6000 all"));
+	expect(s->redis_socket, 3, "can't be used", WORDS("status",
+	    "--redis-timeout=100ms"));
+	expect(s->redis_socket, 0, "Backends  1", WORDS("status",
+	    "--redis-timeout=15s"));
+}
+STACK_TEST(admin_tool, waits_for_redis_as_long_as_it_may, WEB_LIGHTTPD,
+    "native", once, .agents = STACK_NO_AGENT)

@@ -77,6 +77,24 @@ names_that_fold_do_not_replace_what_is_set(struct stack *s)
 }
 TEST_EACH(hostile_request, names_that_fold_do_not_replace_what_is_set)
 
+/* HTTP/1.0 may have no Host: then the web server says what it is called, if it
+ * has a name. */
+static void
+no_host_is_no_port(struct stack *s)
+{
+	struct response r = request(s->port, "GET /echo HTTP/1.0\r\n\r\n");
+	char *head = response_text(&r);
+
+	check(r.status == 200, "%d %s", r.status, head);
+	check(head_count(head, "Host") == 1 &&
+	    *head_field(head, "Host", 0) != ':', "%s", head);
+	check(s->web == WEB_APACHE || *head_field(head, "Host", 0) == '\0',
+	    "%s", head);
+	free(head);
+	response_clear(&r);
+}
+TEST_EACH(hostile_request, no_host_is_no_port)
+
 /* httpoxy: HTTP_PROXY in a CGI environment. */
 static void
 a_proxy_field_is_not_followed(struct stack *s)

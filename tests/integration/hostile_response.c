@@ -274,3 +274,44 @@ oversized_heads_are_502(struct stack *s)
 	stack_expect(s, "/ready", 200);
 }
 TEST_EACH(hostile_response, oversized_heads_are_502)
+
+/* lighttpd takes no head of more than 65,535 bytes from us, and would say 502
+ * without a word of why. */
+static void
+a_head_is_as_large_as_the_web_server_takes(struct stack *s)
+{
+	enum { FIELDS = 9 };
+	static const char name[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n";
+	char *head[2];
+
+	for (int i = 0; i < 2; i++) {
+		size_t room = 80000, len, value = i == 0 ? 7200 : 7300;
+
+		check((head[i] = calloc(1, room)) != NULL, "no memory");
+		len = (size_t)snprintf(head[i], room, name);
+		for (int j = 0; j < FIELDS; j++) {
+			len += (size_t)snprintf(head[i] + len, room - len,
+			    "X-Large-%d: ", j);
+			memset(head[i] + len, 'x', value);
+			strcpy(head[i] + len + value, "\r\n");
+			len += value + 2;
+		}
+		strcpy(head[i] + len, "\r\n");
+		backend_answer(s->backend, i == 0 ? "/below" : "/above",
+		    head[i], len + 2);
+	}
+	stack_expect(s, "/below", 200);
+
+	struct response r = stack_get(s, "/above");
+	char *text = response_text(&r);
+
+	if (s->web == WEB_APACHE)
+		check(r.status == 200, "%d %s", r.status, text);
+	else
+		check(r.status == 502 && strstr(text, "Exchange: ") != NULL,
+		    "%d %s", r.status, text);
+	free(text);
+	response_clear(&r);
+}
+TEST_EACH_WEB(hostile_response, a_head_is_as_large_as_the_web_server_takes,
+    .worker_options = { "--head-limit=128k" })

@@ -35,6 +35,36 @@ a_full_queue_is_503_at_once(struct stack *s)
 TEST_EACH_WEB(limits, a_full_queue_is_503_at_once, .agents = STACK_NO_AGENT,
     .worker_options = { "--queue-limit=4", "--queue-timeout=2s" })
 
+/* Two are under way, and another address is not kept out. */
+static void
+a_client_over_its_limit_is_429(struct stack *s)
+{
+	struct client *c[2], *other;
+	struct response r;
+
+	for (int i = 0; i < 2; i++) {
+		c[i] = stack_send(s, "GET", "/never", "");
+		wait_for(backend_count(s->backend, "/never") == (size_t)i + 1,
+		    PATIENCE_MS, "a request does not arrive");
+	}
+	r = stack_get(s, "/ready");
+	check(r.status == 429 && response_field(&r, "Retry-After") != NULL,
+	    "%d", r.status);
+	response_clear(&r);
+	check(process_log_has(s->worker, "limit=--client-limit"),
+	    "the operator is not told");
+	other = client_new_from(s->port, "127.0.0.2");
+	client_printf(other, "GET /ready HTTP/1.1\r\nHost: proxy.test\r\n"
+	    "Connection: close\r\n\r\n");
+	r = stack_receive(other, "GET");
+	check(r.status == 200, "another client: %d", r.status);
+	response_clear(&r);
+	for (int i = 0; i < 2; i++)
+		client_free(c[i]);
+}
+TEST_EACH_WEB(limits, a_client_over_its_limit_is_429,
+    .worker_options = { "--client-limit=2" })
+
 static void
 waiting_too_long_in_the_queue_is_504(struct stack *s)
 {

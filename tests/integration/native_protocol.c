@@ -240,6 +240,8 @@ what_is_not_frames_is_400(struct stack *s)
 	    "a huge length");
 	status = native_call_bytes(&a, large, FRAME_CALL_MAX + 1000);
 	check(status == 413, "over 4 MiB: %d", status);
+	check(process_log_has(s->worker, "4 MiB of a call"),
+	    "the operator is not told");
 	check(native_call(&a, false) == 200, "afterwards");
 	free(large);
 }

@@ -8,8 +8,8 @@
 
 #include "tests/integration/stack.h"
 
-/* A byte for every request that others make meanwhile, until there is an
- * answer or nobody reads any more. */
+/* A byte for every request that others make meanwhile, at most 20 a second, until
+ * there is an answer or nobody reads any more. */
 static int
 drip(struct stack *s, struct client *c, size_t len)
 {
@@ -50,7 +50,7 @@ dripping_content_is_408(struct stack *s)
 	    "the backend has got it");
 }
 TEST_EACH(slow_client, dripping_content_is_408, .worker_options = {
-    "--response-timeout=1s", "--min-rate=200", "--linger-timeout=1s" })
+    "--response-timeout=1s", "--min-rate=30", "--linger-timeout=1s" })
 
 /* Slow is not too slow. */
 static void
@@ -64,4 +64,4 @@ slow_content_gets_through(struct stack *s)
 	client_free(c);
 }
 TEST_EACH(slow_client, slow_content_gets_through, .worker_options = {
-    "--response-timeout=1s", "--min-rate=2" })
+    "--response-timeout=1s", "--min-rate=10" })

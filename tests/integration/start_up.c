@@ -71,6 +71,7 @@ Test(start_up, a_worker_says_what_is_wrong_with_a_file, .timeout = 120)
 	harness_start();
 	file_write(harness_path("empty"), "");
 	file_write(harness_path("plain"), "text");
+	file_write(harness_path("long"), harness_name("%01024d\n", 0));
 
 	const char *const listen[] = {
 		harness_name("--listen=%s", harness_path("socket")), NULL };
@@ -79,6 +80,8 @@ Test(start_up, a_worker_says_what_is_wrong_with_a_file, .timeout = 120)
 		    "/nonexistent/p" },
 		{ { harness_name("--redis-password-file=%s",
 		    harness_path("empty")) }, 1, "no line in it" },
+		{ { harness_name("--redis-password-file=%s",
+		    harness_path("long")) }, 1, "longer than 1023 bytes" },
 		{ { "--pid-file=/nonexistent/pid" }, 1, "/nonexistent/pid" },
 		{ { "--redis=:0" }, 1, "the port must be" },
 		{ { "--redis=redis://u:secret@host" }, 1,
