@@ -192,6 +192,8 @@ poll_start(struct classic_poll *poll)
 	};
 	struct fields fields;
 
+	/* The one before may have been broken off in its answer. */
+	buf_clear(&poll->answer);
 	fields_init(&fields);
 	proxy_add_field(&fields, "X-Inverting-Proxy-Backend-ID",
 	    span_str(poll->backend->id));

@@ -70,3 +70,55 @@ Test(hostile_proxy, a_classic_answer_without_end)
 {
 	answers_without_end("classic", "/agent/pending", "application/json");
 }
+
+static void
+script_part(struct backend_connection *c, void *arg)
+{
+	static char part[700 * 1024];
+
+	(void)arg;
+	memset(part, ' ', sizeof(part));
+	c->close = true;
+	backend_read_content(c);
+	backend_printf(c, "HTTP/1.1 200 OK\r\n"
+	    "Content-Type: application/json\r\n\r\n");
+	backend_send(c, part, sizeof(part));
+	backend_wait_gone(c, -1);
+}
+
+/* A poll is broken off in the middle of its answer, as the backend is not well;
+ * the next one begins with nothing. */
+Test(hostile_proxy, halves_of_answers_do_not_add_up)
+{
+	struct backend *proxy = backend_new(), *backend = backend_new();
+	struct process *agent = process_new("agent");
+
+	backend_script(proxy, "/agent/pending", script_part, NULL);
+	process_arg(agent, "%s", harness_program("inverting-proxy-agent"));
+	process_arg(agent, "--proxy=http://127.0.0.1:%d/",
+	    backend_port(proxy));
+	process_arg(agent, "--backend=b1");
+	process_arg(agent, "--host=127.0.0.1:%d", backend_port(backend));
+	process_arg(agent, "--protocol=classic");
+	process_arg(agent, "--health-check-interval=50ms");
+	process_arg(agent, "--health-check-unhealthy-threshold=1");
+	backend_answer_str(backend, "/", "HTTP/1.1 204 Well\r\n\r\n");
+	process_start(agent);
+	for (size_t i = 1; i <= 3; i++) {
+		size_t checks;
+
+		wait_for(backend_count(proxy, "/agent/pending") == i,
+		    PATIENCE_MS, "no poll");
+		/* Some of its answer is there. */
+		checks = backend_count(backend, "/");
+		wait_for(backend_count(backend, "/") > checks + 2, PATIENCE_MS,
+		    "no check");
+		backend_answer_str(backend, "/", "HTTP/1.1 500 Ill\r\n"
+		    "Content-Length: 0\r\n\r\n");
+		wait_for(backend_count_gone(proxy, "/agent/pending") == i,
+		    PATIENCE_MS, "the poll goes on");
+		backend_answer_str(backend, "/",
+		    "HTTP/1.1 204 Well\r\n\r\n");
+	}
+	process_stop(agent);
+}
