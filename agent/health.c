@@ -12,8 +12,8 @@ struct check {
 	struct health *health;
 	struct backend *backend;
 	struct transfer *transfer;
-	ev_timer timer;
-	ev_tstamp began_at;
+	ev_timer timer;		/* begins the next one */
+	ev_timer deadline;	/* of the one under way */
 	long failures;		/* in a row */
 };
 
@@ -60,6 +60,7 @@ on_checked(void *arg, const struct transfer_result *result)
 	char why[200];
 
 	check->transfer = NULL;
+	ev_timer_stop(check->health->agent->loop, &check->deadline);
 	if (result->outcome == TRANSFER_COMPLETE && result->status >= 200 &&
 	    result->status < 400) {
 		check->failures = 0;
@@ -74,6 +75,18 @@ on_checked(void *arg, const struct transfer_result *result)
 static const struct transfer_handler handler = { .done = on_checked };
 
 static void
+on_deadline(struct ev_loop *loop, ev_timer *deadline, int revents)
+{
+	struct check *check = deadline->data;
+
+	(void)loop;
+	(void)revents;
+	transfer_abort(check->transfer);
+	check->transfer = NULL;
+	check_failed(check, "no whole response in time");
+}
+
+static void
 on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct check *check = timer->data;
@@ -81,21 +94,16 @@ on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 	struct transfer_request request = {
 		.method = span_str("GET"),
 		.target = span_str(s->health_check_path),
-		.timeout_ms = s->health_check_timeout_ms,
 		.may_repeat = true,
 	};
 	struct fields fields;
 
 	(void)revents;
-	if (check->transfer != NULL) {
-		if (ev_now(loop) - check->began_at <
-		    (double)s->health_check_timeout_ms / 1e3)
-			return;
-		transfer_abort_connection(check->transfer);
-		check->transfer = NULL;
-		check_failed(check, "the response does not end");
-	}
-	check->began_at = ev_now(loop);
+	if (check->transfer != NULL)
+		return;
+	ev_timer_set(&check->deadline,
+	    (double)s->health_check_timeout_ms / 1e3, 0.);
+	ev_timer_start(loop, &check->deadline);
 	fields_init(&fields);
 	proxy_add_field(&fields, "User-Agent",
 	    span_str("inverting-proxy-agent/" PACKAGE_VERSION));
@@ -127,6 +135,8 @@ health_new(struct agent *agent, void (*changed)(void *arg), void *arg)
 		check->backend = agent->backends[i];
 		ev_timer_init(&check->timer, on_timer, 0., interval);
 		check->timer.data = check;
+		ev_timer_init(&check->deadline, on_deadline, 0., 0.);
+		check->deadline.data = check;
 		ev_timer_start(agent->loop, &check->timer);
 	}
 	return h;
@@ -139,6 +149,7 @@ health_free(struct health *h)
 		return;
 	for (size_t i = 0; i < h->agent->backend_count; i++) {
 		ev_timer_stop(h->agent->loop, &h->checks[i].timer);
+		ev_timer_stop(h->agent->loop, &h->checks[i].deadline);
 		transfer_abort(h->checks[i].transfer);
 	}
 	free(h->checks);

@@ -10,8 +10,9 @@
 
 struct token;
 
-/* file or command or neither; command_timeout in seconds.  changed(arg) is called from the loop when
- * there is a new one.  NULL when the file can't be read: said in the log. */
+/* file or command or neither; command_timeout in seconds.  changed(arg) is
+ * called from the loop when there is a new one.  NULL when the file can't be
+ * read: said in the log. */
 struct token *token_new(struct ev_loop *loop, const char *file,
     const char *command, double command_timeout, void (*changed)(void *arg),
     void *arg);

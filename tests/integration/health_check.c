@@ -42,7 +42,7 @@ static void
 a_response_without_end_is_no_health(struct stack *s)
 {
 	wait_for(process_log_has(s->agent[0], "is unhealthy after 1 failed "
-	    "checks: takes no work (the response does not end)"), PATIENCE_MS,
+	    "checks: takes no work (no whole response in time)"), PATIENCE_MS,
 	    "it is not noticed");
 	wait_for(backend_count_gone(s->backend, "/drip/") > 0, PATIENCE_MS,
 	    "it is still read");
