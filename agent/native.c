@@ -355,6 +355,7 @@ native_free(struct native *n)
 	ev_timer_stop(n->agent->loop, &n->release);
 	ev_timer_stop(n->agent->loop, &n->patience);
 	recent_free(n->taken);
+	recent_free(n->given_back);
 	buf_clear(&n->loose);
 	buf_clear(&n->hello_backends);
 	free(n->is_refused);

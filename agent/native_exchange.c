@@ -454,6 +454,7 @@ native_exchanges_init(struct native *n)
 	TAILQ_INIT(&n->holds);
 	buf_init(&n->loose, FRAME_CALL_MAX / 2);
 	n->taken = recent_new(TAKEN_COUNT);
+	n->given_back = recent_new(TAKEN_COUNT);
 }
 
 void

@@ -159,7 +159,8 @@ struct native {
 	struct buf loose;		/* frames of no exchange */
 	ev_tstamp declined_at;		/* lines about it are counted since */
 	unsigned declined;
-	struct recent *taken;
+	struct recent *taken;		/* ids */
+	struct recent *given_back;
 };
 
 /* --- native.c --- */

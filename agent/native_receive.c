@@ -57,8 +57,11 @@ decline(struct native *n, const struct exchange_id *id, enum frame_reset code,
 	struct frame frame = { .type = FRAME_RESET, .id = *id, .code = code,
 		.text = span_str(text) };
 
-	if (say_reset(n, &frame))
-		log_declined(n, id, text);
+	if (!say_reset(n, &frame))
+		return;
+	log_declined(n, id, text);
+	if (code == FRAME_RESET_NOT_STARTED)
+		recent_add(n->given_back, span_of(id, sizeof(*id)));
 }
 
 /* An exchange that is over, of which the proxy misses something. */
@@ -125,30 +128,41 @@ begin(struct native *n, const struct frame *frame,
 	}
 }
 
+/* Why an exchange is not begun; NULL: it is. */
+static const char *
+why_not(const struct native *n, const struct exchange_id *id,
+    const struct backend *backend)
+{
+	/* By then another agent may have it. */
+	if (recent_has(n->given_back, span_of(id, sizeof(*id))))
+		return "it was given back before";
+	if (n->agent->is_draining)
+		return "the agent is ending";
+	if (backend == NULL || !backend->is_healthy)
+		return "the backend is not well";
+	if (agent_room(n->agent) == 0)
+		return "the agent has enough to do";
+	return NULL;
+}
+
 static void
 take_open(struct native *n, const struct frame *frame)
 {
 	struct native_exchange *nx = native_exchange_find(n, &frame->id);
 	const struct backend *backend = find_backend(n, frame->backend);
+	const char *why;
 
 	if (nx != NULL) {
 		/* Our ACCEPT may be lost. */
 		native_exchange_need_accept(nx);
-	} else if (recent_has(n->taken, span_of(&frame->id,
-	    sizeof(frame->id)))) {
 		return;
-	} else if (n->agent->is_draining) {
-		decline(n, &frame->id, FRAME_RESET_NOT_STARTED,
-		    "the agent is ending");
-	} else if (backend == NULL || !backend->is_healthy) {
-		decline(n, &frame->id, FRAME_RESET_NOT_STARTED,
-		    "the backend is not well");
-	} else if (agent_room(n->agent) == 0) {
-		decline(n, &frame->id, FRAME_RESET_NOT_STARTED,
-		    "the agent has enough to do");
-	} else {
-		begin(n, frame, backend);
 	}
+	if (recent_has(n->taken, span_of(&frame->id, sizeof(frame->id))))
+		return;
+	if ((why = why_not(n, &frame->id, backend)) != NULL)
+		decline(n, &frame->id, FRAME_RESET_NOT_STARTED, why);
+	else
+		begin(n, frame, backend);
 }
 
 static void

@@ -134,3 +134,19 @@ Test(agent_native, gives_back_what_it_has_no_room_for)
 	native_take_frame(native, &open);
 	cr_assert_eq(answer().code, FRAME_RESET_NOT_STARTED);
 }
+
+/* The proxy repeats OPEN while our word is on its way, and may have given it to
+ * another agent since. */
+Test(agent_native, gives_back_once_and_for_all)
+{
+	struct frame open = open_frame();
+
+	agent.in_flight = 4;
+	native_take_frame(native, &open);
+	cr_assert_eq(answer().code, FRAME_RESET_NOT_STARTED);
+	buf_clear(&native->loose);
+	agent.in_flight = 0;
+	native_take_frame(native, &open);
+	cr_assert_null(native_exchange_find(native, &open.id));
+	cr_assert_eq(answer().code, FRAME_RESET_NOT_STARTED);
+}
