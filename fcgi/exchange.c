@@ -98,7 +98,9 @@ exchange_renew_id(struct exchange *x)
 	struct exchanges *all = x->all;
 
 	HASH_DELETE(hh, all->by_id, x);
-	x->id.byte[EXCHANGE_ID_LEN - 1]++;
+	for (size_t i = EXCHANGE_ID_LEN - 1; i >= WORKER_ID_LEN; i--)
+		if (++x->id.byte[i] != 0)
+			break;
 	exchange_id_text(&x->id, x->id_text);
 	HASH_ADD(hh, all->by_id, id, sizeof(x->id), x);
 }

@@ -210,16 +210,14 @@ rewind_request(struct exchange *x)
 }
 
 /* Who had it may still speak of it, and may be the one who gets it again: then
- * it is by the id that the former is told from the latter.  What was only listed
- * to a classic agent nobody has had. */
+ * it is by the id that the former is told from the latter. */
 static void
-begin_anew(struct exchange *x, const char *why)
+renew_id(struct exchange *x, const char *why)
 {
 	char former[EXCHANGE_ID_TEXT + 1];
 
 	memcpy(former, x->id_text, sizeof(former));
-	if (x->agent.kind != ADDRESS_NONE)
-		exchange_renew_id(x);
+	exchange_renew_id(x);
 	log_info(former, "given to another agent as %s: %s", x->id_text, why);
 }
 
@@ -245,7 +243,11 @@ exchange_agent_lost(struct exchange *x, bool not_started, const char *why)
 		x->deliveries--;
 	bool refused = not_started && !x->classic;
 
-	begin_anew(x, why);
+	/* What was only listed to a classic agent nobody has had. */
+	if (x->agent.kind != ADDRESS_NONE || x->deliveries > 0)
+		renew_id(x, why);
+	else
+		log_info(x->id_text, "listed to another agent: %s", why);
 	rewind_request(x);
 	if (!refused) {
 		exchange_offer(x);
@@ -284,6 +286,7 @@ exchange_stays_missing(struct exchange *x)
 	/* In case it came back into the queue meanwhile. */
 	hand_out_drop(x->all->parts.hand_out, span_str(x->backend),
 	    exchange_encode_open(x, NULL));
+	renew_id(x, "Nobody has said that he has it.");
 	exchange_offer(x);
 }
 

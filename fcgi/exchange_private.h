@@ -93,8 +93,8 @@ struct exchanges {
 struct exchange *exchange_find(const struct exchanges *all,
     const struct exchange_id *id);
 
-/* The next one, last byte plus one: no frame about the former gets here any
- * more. */
+/* The next one, the random part plus one: no frame about the former gets here
+ * any more. */
 void exchange_renew_id(struct exchange *x);
 
 void exchange_set_state(struct exchange *x, enum exchange_state state);

@@ -376,3 +376,33 @@ an_agent_may_call_from_two_addresses(struct stack *s)
 }
 TEST_EACH_WEB(classic_protocol, an_agent_may_call_from_two_addresses,
     .agents = STACK_NO_AGENT, .worker_options = { "--lease=1s" })
+
+/* Its fetch broke off in the content.  Who has fetched it knows the id. */
+static void
+what_was_fetched_has_another_id(struct stack *s)
+{
+	struct classic agent = classic_new(s);
+	struct client *c = stack_send(s, "PUT", "/up",
+	    "Content-Length: 200\r\n"), *fetch = client_new(s->port);
+	char id[CLASSIC_ID_LEN], again[CLASSIC_ID_LEN];
+	struct response r;
+
+	classic_take(&agent, id);
+	classic_send_head(fetch, &agent, "GET", "request", id);
+	client_printf(fetch, "\r\n");
+	response_read_head(fetch, "GET", &r, PATIENCE_MS);
+	check(r.status == 200, "%d", r.status);
+	client_reset(fetch);
+	/* Where the web server tells of it, it does at the next write. */
+	for (int i = 0; i < 100 && !process_log_has(s->worker,
+	    "given to another agent"); i++) {
+		client_printf(c, "x");
+		harness_pause();
+	}
+	classic_take(&agent, again);
+	check(strcmp(id, again) != 0, "the id is not new");
+	client_free(c);
+	response_clear(&r);
+}
+TEST_EACH_WEB(classic_protocol, what_was_fetched_has_another_id,
+    .agents = STACK_NO_AGENT, .worker_options = { "--lease=1s" })

@@ -317,7 +317,6 @@ another_agents_exchange_is_refused(struct stack *s)
 }
 TEST_EACH_WEB(native_protocol, another_agents_exchange_is_refused,
     .agents = STACK_NO_AGENT)
-
 /* The agent is silent for longer than its lease, and then gets it once more:
  * what it still says of the first time is not taken for the second. */
 static void
@@ -349,6 +348,28 @@ what_comes_again_has_another_id(struct stack *s)
 TEST_EACH_WEB(native_protocol, what_comes_again_has_another_id,
     .agents = STACK_NO_AGENT, .worker_options = { "--lease=1s" })
 
+
+/* It is gone from the queue, and nobody says that he has it. */
+static void
+what_was_missing_has_another_id(struct stack *s)
+{
+	struct native a = attending(s);
+	struct client *c = stack_send(s, "GET", "/x", "");
+	char id[EXCHANGE_ID_TEXT + 1];
+	struct frame open;
+
+	wait_for(stack_redis_number(s, "del ip:{b:b1}:queue") == 1,
+	    PATIENCE_MS, "it is not queued");
+	wait_for(process_log_has(s->worker, "no word of it"), PATIENCE_MS,
+	    "it is not missed");
+	native_wait(&a, FRAME_OPEN, &open);
+	exchange_id_text(&open.id, id);
+	check(process_log_has(s->worker, harness_name("given to another agent "
+	    "as %s", id)), "the id is not new");
+	client_free(c);
+}
+TEST_EACH_WEB(native_protocol, what_was_missing_has_another_id,
+    .agents = STACK_NO_AGENT, .worker_options = { "--lease=1s" })
 
 static void
 a_client_that_left_is_cancelled(struct stack *s)
