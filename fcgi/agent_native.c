@@ -419,7 +419,9 @@ on_content(struct agent_call *agent)
 			refuse(c, 413, "A frame is too large.");
 			return;
 		}
-		buf_commit(&c->in, call_read(c->call, room, len));
+		len = call_read(c->call, room, len);
+		buf_commit(&c->in, len);
+		c->left -= len < c->left ? len : c->left;
 		if (!take_frames(c))
 			return;
 	}
@@ -427,6 +429,11 @@ on_content(struct agent_call *agent)
 	if (c->is_in || call_readable(c->call) > 0 ||
 	    !call_content_ended(c->call))
 		return;
+	/* Some web server has sent it again without all of its content. */
+	if (c->left > 0) {
+		refuse(c, 503, "The call's content was lost on its way.");
+		return;
+	}
 	if (buf_len(&c->in) > 0) {
 		refuse(c, 400, "The content ends in the middle of a frame.");
 		return;
@@ -510,6 +517,7 @@ agent_native_exchange(struct agent_native *n, struct call *call,
 	c->waiter.recall = recall;
 	c->all = n;
 	c->call = call;
+	c->left = len;
 	buf_init(&c->in, (size_t)n->parts->settings->frame_limit +
 	    FRAME_HEADER_LEN + READ_MAX);
 	buf_init(&c->answer, FRAME_CALL_MAX);

@@ -23,6 +23,7 @@ struct native_call {
 	struct call *call;		/* NULL: answered or gone */
 	struct session *session;	/* NULL before HELLO */
 	struct buf in;
+	unsigned long long left;	/* of its content, to come */
 	struct buf answer;
 	bool wants_park;
 	bool is_reading;

@@ -53,6 +53,54 @@ a_head_has_to_arrive(struct stack *s)
 TEST_EACH_WEB(connections, a_head_has_to_arrive,
     .worker_options = { "--head-timeout=1s" })
 
+static void
+add_param(struct buf *params, const char *name, const char *value)
+{
+	check(buf_append_u8(params, (unsigned)strlen(name)) == 0 &&
+	    buf_append_u8(params, (unsigned)strlen(value)) == 0 &&
+	    buf_append_str(params, name) == 0 &&
+	    buf_append_str(params, value) == 0, "no memory");
+}
+
+/* As a web server does that gives a call to a second worker once the first has
+ * had its content: that is no fault of the agent's. */
+static void
+a_call_without_its_content_may_come_again(struct stack *s)
+{
+	static const unsigned char begin[] = { 1, 1, 0, 1, 0, 8, 0, 0,
+		0, 1, 0, 0, 0, 0, 0, 0 }, end[] = { 1, 4, 0, 1, 0, 0, 0, 0,
+		1, 5, 0, 1, 0, 0, 0, 0 };
+	struct client *c = connect_to_worker(s);
+	struct buf params;
+
+	buf_init(&params, 1024);
+	add_param(&params, "INVERTING_PROXY_ROLE", "agent");
+	add_param(&params, "REQUEST_METHOD", "POST");
+	add_param(&params, "REQUEST_URI", AGENT_MOUNT "agent/exchange");
+	add_param(&params, "SERVER_PROTOCOL", "HTTP/1.1");
+	add_param(&params, "CONTENT_LENGTH", "100");
+	add_param(&params, "HTTP_AUTHORIZATION", harness_name("Bearer %s",
+	    s->agent_token));
+	{
+		const unsigned char head[] = { 1, 4, 0, 1,
+			(unsigned char)(buf_len(&params) >> 8),
+			(unsigned char)buf_len(&params), 0, 0 };
+
+		check(client_send(c, begin, sizeof(begin)) &&
+		    client_send(c, head, sizeof(head)) &&
+		    client_send(c, buf_data(&params), buf_len(&params)) &&
+		    client_send(c, end, sizeof(end)), "closed early");
+	}
+	check(client_wait_closed(c, PATIENCE_MS), "no answer");
+	check(buf_len(&c->in) > 24 && memcmp(buf_data(&c->in) + 8,
+	    "Status: 503 ", 12) == 0, "%.*s", (int)buf_len(&c->in) - 8,
+	    buf_data(&c->in) + 8);
+	buf_clear(&params);
+	client_free(c);
+}
+STACK_TEST(connections, a_call_without_its_content_may_come_again,
+    WEB_LIGHTTPD, "native", once, .agents = STACK_NO_AGENT)
+
 /* A HELLO, and the beginning of a frame of so many bytes. */
 static int
 send_beginning(struct native *a, uint32_t payload)
