@@ -157,8 +157,11 @@ take_open(struct native *n, const struct frame *frame)
 		native_exchange_need_accept(nx);
 		return;
 	}
-	if (recent_has(n->taken, span_of(&frame->id, sizeof(frame->id))))
+	/* Nothing it said of it has got there. */
+	if (recent_has(n->taken, span_of(&frame->id, sizeof(frame->id)))) {
+		lose(n, &frame->id);
 		return;
+	}
 	if ((why = why_not(n, &frame->id, backend)) != NULL)
 		decline(n, &frame->id, FRAME_RESET_NOT_STARTED, why);
 	else

@@ -246,6 +246,17 @@ outcome_of(struct transfer *t, CURLcode code)
 	}
 }
 
+static const char *
+why_of(const struct transfer *t, CURLcode code)
+{
+	if (t->reason != NULL)
+		return t->reason;
+	if (code == CURLE_OK)
+		return t->head_done ? "answered" : "the response's head "
+		    "breaks off";
+	return t->error[0] != '\0' ? t->error : curl_easy_strerror(code);
+}
+
 static void
 resume(struct transfer *t)
 {
@@ -306,8 +317,7 @@ collect_finished(struct transfer_engine *e)
 		(void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE,
 		    (char **)&t);
 		detach(t);
-		finish(t, outcome_of(t, code), t->reason != NULL ? t->reason :
-		    t->error[0] != '\0' ? t->error : curl_easy_strerror(code));
+		finish(t, outcome_of(t, code), why_of(t, code));
 	}
 }
 
