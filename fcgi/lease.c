@@ -27,6 +27,7 @@ struct leases {
 	double seconds;
 	struct lease_handler handler;
 	struct lease *by_instance;
+	ev_tstamp down_since;	/* Redis; 0: it is there */
 	ev_timer timer;
 };
 
@@ -209,12 +210,26 @@ leases_seen(struct leases *all, const unsigned char *instance)
 }
 
 void
+leases_store_down(struct leases *all)
+{
+	if (all->down_since <= 0.)
+		all->down_since = ev_now(all->loop);
+}
+
+void
 leases_store_up(struct leases *all)
 {
+	ev_tstamp now = ev_now(all->loop);
+	/* Nobody was heard meanwhile, and a sign may have been lost; but a
+	 * Redis that goes and comes all the time keeps no dead agent alive. */
+	double more = all->seconds * 0.2 +
+	    (all->down_since > 0. ? now - all->down_since : 0.);
 	struct lease *lease, *next;
 
+	all->down_since = 0.;
 	HASH_ITER(hh, all->by_instance, lease, next) {
-		lease->seen = ev_now(all->loop);
+		lease->seen = lease->seen + more < now ? lease->seen + more :
+		    now;
 		lease->doubted = false;
 	}
 }

@@ -41,7 +41,9 @@ void lease_join(struct leases *all, struct lease_item *item,
     const unsigned char *instance);
 void lease_leave(struct leases *all, struct lease_item *item);
 
-/* Redis was away, and with it the signs: everybody gets a new chance. */
+/* Redis is away, and with it the signs: when it is back everybody has so much
+ * longer, and a fifth of the lease. */
+void leases_store_down(struct leases *all);
 void leases_store_up(struct leases *all);
 
 /* The agent was heard of. */

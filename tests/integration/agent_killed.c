@@ -301,3 +301,33 @@ a_post_is_not_given_to_the_dead(struct stack *s)
 	response_clear(&r);
 }
 TEST_EACH_WEB(agent_killed, a_post_is_not_given_to_the_dead)
+
+/* Each time it comes back everybody gets a little longer, but not for ever. */
+static void
+a_redis_that_comes_and_goes_saves_nobody(struct stack *s)
+{
+	struct client *c;
+	struct response r;
+	long long start, next;
+
+	backend_script(s->backend, "/again", second_time, NULL);
+	c = stack_send(s, "GET", "/again", "");
+	wait_for(backend_count(s->backend, "/again") == 1, PATIENCE_MS,
+	    "the request does not arrive");
+	process_kill(s->agent[0]);
+	stack_start_agent(s, 1);
+	start = next = now_ms();
+	while (backend_count(s->backend, "/again") == 1) {
+		check(now_ms() - start < 15000, "the agent is not missed");
+		if (now_ms() >= next) {
+			free(stack_redis(s, "client kill type normal"));
+			next += 1000;
+		}
+		harness_pause();
+	}
+	r = stack_receive(c, "GET");
+	check(r.status == 200, "%d %s", r.status, response_text(&r));
+	response_clear(&r);
+}
+TEST_EACH(agent_killed, a_redis_that_comes_and_goes_saves_nobody,
+    .worker_options = { "--lease=2s" })
