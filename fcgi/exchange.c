@@ -526,8 +526,9 @@ exchange_fail(struct exchange *x, int status, const char *why)
 {
 	log_exchange(x, status, why);
 	call_set_data(x->call, NULL);
-	reply_text(x->call, status, why, x->id_text,
-	    status == 503 ? RETRY_AFTER_SECONDS : 0);
+	/* What may have been done nobody is asked to repeat. */
+	reply_text(x->call, status, why, x->id_text, status == 503 &&
+	    !(x->missing && !x->is_idempotent) ? RETRY_AFTER_SECONDS : 0);
 	exchange_end(x);
 }
 

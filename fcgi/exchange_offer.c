@@ -277,12 +277,12 @@ miss(struct exchange *x)
 void
 exchange_stays_missing(struct exchange *x)
 {
-	x->missing = false;
 	if (!x->is_idempotent || ++x->deliveries > 1) {
 		exchange_fail(x, 503, "It is not known what became of the "
 		    "request.");
 		return;
 	}
+	x->missing = false;
 	/* In case it came back into the queue meanwhile. */
 	hand_out_drop(x->all->parts.hand_out, span_str(x->backend),
 	    exchange_encode_open(x, NULL));
@@ -387,6 +387,7 @@ exchanges_on_down_timer(struct ev_loop *loop, ev_timer *timer, int events)
 void
 exchanges_store_down(struct exchanges *all)
 {
+	leases_store_down(all->leases);
 	if (ev_is_active(&all->down_timer))
 		return;
 	ev_timer_set(&all->down_timer,

@@ -19,8 +19,9 @@ enum {
 	ENVELOPE_VERSION = 1,
 	ENVELOPE_MAX = 8 * 1024 * 1024,
 	WORKER_TEXT = WORKER_ID_LEN * 2,
-	HEARTBEAT_SECONDS = 3,
+	HEARTBEAT_SECONDS = 1,
 	AMNESTY_SECONDS = 10,
+	COMING_BACK_SECONDS = 3,	/* all that live have said so by then */
 	FORGET_SECONDS = 60,	/* a dead worker's queued exchanges are known
 				 * for what they are for this long */
 	AGENT_MAIL_TTL_MS = 60000,
@@ -29,14 +30,16 @@ enum {
 
 /*
  * KEYS[1] the living, ARGV[1] this worker.  Ten seconds without a heartbeat is
- * dead; after a minute somebody clears up after it.  Result: the ids of the
- * living, "", the ids of those to clear up after.
+ * dead; after a minute somebody clears up after it.  Result: "1" when this
+ * worker was not among them, the ids of the living, "", the ids of those to
+ * clear up after.
  */
 static struct store_script heartbeat_script = { .text =
     "local t = redis.call('TIME')\n"
     "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
-    "redis.call('ZADD', KEYS[1], now, ARGV[1])\n"
+    "local new = redis.call('ZADD', KEYS[1], now, ARGV[1])\n"
     "local r = redis.call('ZRANGEBYSCORE', KEYS[1], now - 10000, '+inf')\n"
+    "table.insert(r, 1, tostring(new))\n"
     "r[#r + 1] = ''\n"
     "local dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf',\n"
     "    now - 60000)\n"
@@ -95,6 +98,8 @@ struct mailbox {
 	char id_text[WORKER_TEXT + 1];
 	struct peer *peers;
 	ev_tstamp amnesty_until;
+	ev_tstamp coming_back_until;
+	bool is_listed;		/* in Redis, among the living */
 	size_t others;		/* workers alive beside this one */
 	bool looking;		/* a heartbeat is on its way */
 	ev_timer heartbeat;
@@ -482,7 +487,7 @@ learn_the_living(struct mailbox *m, const struct store_reply *reply)
 {
 	struct peer *p, *next;
 	unsigned char id[WORKER_ID_LEN];
-	size_t i = 0;
+	size_t i = 1;
 
 	/* While Redis was away nobody could say that it is alive; those that
 	 * were get the time to say it. */
@@ -508,6 +513,9 @@ learn_the_living(struct mailbox *m, const struct store_reply *reply)
 			continue;
 		}
 		p->is_late = false;
+		/* Not known yet: the next look tells. */
+		if (!p->alive && ev_now(m->loop) < m->coming_back_until)
+			continue;
 		release_held(m, p, p->alive ? MAILBOX_SENT : MAILBOX_DEAD);
 		if (!p->alive && ev_now(m->loop) - p->died > FORGET_SECONDS) {
 			HASH_DELETE(hh, m->peers, p);
@@ -523,7 +531,14 @@ looked(void *arg, const struct store_reply *reply)
 	struct peer *p, *next;
 
 	m->looking = false;
-	if (reply->kind == STORE_ARRAY) {
+	if (reply->kind == STORE_ARRAY && reply->count > 0) {
+		bool was_listed = m->is_listed;
+
+		m->is_listed = true;
+		/* Somebody has emptied Redis, under our eyes. */
+		if (was_listed && span_is(reply->element[0].string,
+		    span_str("1")))
+			m->handler.forgotten(m->handler.arg);
 		learn_the_living(m, reply);
 		return;
 	}
@@ -590,7 +605,11 @@ mailbox_worker_may_live(const struct mailbox *m, const unsigned char *worker)
 void
 mailbox_store_up(struct mailbox *m)
 {
+	/* Before the first time nobody is known. */
+	if (m->amnesty_until > 0.)
+		m->coming_back_until = ev_now(m->loop) + COMING_BACK_SECONDS;
 	m->amnesty_until = ev_now(m->loop) + AMNESTY_SECONDS;
+	m->is_listed = false;
 	look(m);
 }
 

@@ -39,6 +39,8 @@ struct mailbox_handler {
 	    struct span backends, const struct frame *frame);
 	void (*to_call)(void *arg, unsigned long long call,
 	    const struct frame *frame);
+	/* Redis does not know this worker any more: it has lost all it had */
+	void (*forgotten)(void *arg);
 	/* false: that agent has no call parked here */
 	bool (*to_agent)(void *arg, const unsigned char *instance,
 	    struct span frames);

@@ -133,7 +133,8 @@ reap(struct prefork *p)
 			log_error(NULL, "worker %ld was killed by signal %d",
 			    (long)c->pid, WTERMSIG(status));
 		else if (!p->stopping)
-			log_error(NULL, "worker %ld ended with %d",
+			log_event(WEXITSTATUS(status) == 0 ? LOG_LEVEL_WARN :
+			    LOG_LEVEL_ERROR, NULL, "worker %ld ended with %d",
 			    (long)c->pid, WEXITSTATUS(status));
 		c->pid = 0;
 	}

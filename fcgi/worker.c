@@ -195,6 +195,14 @@ store_up(void *arg)
 	exchanges_store_up(parts->exchanges);
 }
 
+/* What it knew is given back, as if it had just come back. */
+static void
+forgotten(void *arg)
+{
+	log_warn(NULL, "Redis has lost what was in it while it was there");
+	store_up(arg);
+}
+
 static void
 store_down(void *arg, const char *why)
 {
@@ -427,8 +435,8 @@ make_parts(struct worker *w, const char *password)
 	    settings->redis_user, password, settings->redis_timeout_ms };
 	struct store_handler store_handler = { store_up, store_down,
 	    store_message, store_popped, w };
-	struct mailbox_handler mailbox_handler = { to_owner, to_call, to_agent,
-	    w };
+	struct mailbox_handler mailbox_handler = { to_owner, to_call,
+	    forgotten, to_agent, w };
 	struct agent_parts *parts = &w->parts;
 	const char *error = NULL;
 

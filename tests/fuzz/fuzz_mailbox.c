@@ -40,6 +40,12 @@ to_call(void *arg, unsigned long long call, const struct frame *frame)
 	fuzz_touch(frame->content);
 }
 
+static void
+forgotten(void *arg)
+{
+	(void)arg;
+}
+
 static bool
 to_agent(void *arg, const unsigned char *instance, struct span frames)
 {
@@ -77,7 +83,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct mailbox_handler handler = { to_owner, to_call,
-		to_agent, NULL };
+		forgotten, to_agent, NULL };
 	static struct ev_loop *loop;
 	struct span in = span_of(data, size);
 	struct store *s = fake_store_new();

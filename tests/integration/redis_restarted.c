@@ -216,6 +216,39 @@ one_that_forgot_everything_is_told(struct stack *s)
 TEST_EACH_WEB(redis_restarted, one_that_forgot_everything_is_told,
     .workers = 2)
 
+/* Nobody's connection ends: that all is gone only shows. */
+static void
+one_that_was_emptied_is_told(struct stack *s)
+{
+	enum { CLIENTS = 6 };
+	struct client *slow, *c[CLIENTS];
+	struct response r;
+
+	for (int i = 0; i < 3; i++) {
+		slow = stack_send(s, "POST", "/slow/2000",
+		    "Content-Length: 0\r\n");
+		wait_for(backend_count(s->backend, "/slow/") == (size_t)i + 1,
+		    PATIENCE_MS, "it does not arrive");
+		free(stack_redis(s, "flushall"));
+		for (int j = 0; j < CLIENTS; j++)
+			c[j] = stack_send(s, "GET", "/echo", "");
+		r = stack_receive(slow, "POST");
+		check(r.status == 200, "what was under way: %d", r.status);
+		response_clear(&r);
+		for (int j = 0; j < CLIENTS; j++) {
+			r = stack_receive(c[j], "GET");
+			check(r.status == 200 || r.status == 503, "%d",
+			    r.status);
+			response_clear(&r);
+		}
+		stack_wait_ready(s);
+	}
+	wait_for(strstr(admin(s, "backend", "list"), "b1") != NULL,
+	    PATIENCE_MS, "Redis has no b1");
+}
+TEST_EACH_WEB(redis_restarted, one_that_was_emptied_is_told, .workers = 2,
+    .worker_options = { "--lease=4s" })
+
 static void
 a_full_one_counts_as_lost(struct stack *s)
 {
