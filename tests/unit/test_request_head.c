@@ -184,6 +184,9 @@ Test(request_head, takes_the_contents_length_from_the_web_server)
 	    "REQUEST_URI=/", "CONTENT_LENGTH=-1"), WIRE_MALFORMED);
 	expect_error(PARAMS("REQUEST_METHOD=POST", "HTTP_HOST=h",
 	    "REQUEST_URI=/", "CONTENT_LENGTH=1x"), WIRE_MALFORMED);
+	expect_error(PARAMS("REQUEST_METHOD=POST", "HTTP_HOST=h",
+	    "REQUEST_URI=/", "CONTENT_LENGTH=9223372036854775808"),
+	    WIRE_MALFORMED);
 }
 
 Test(request_head, tells_no_content_from_empty_content)
