@@ -218,8 +218,8 @@ on_posted(void *arg, const struct transfer_result *result)
 		log_warn(cx->id, "the web server at the proxy takes no "
 		    "chunked requests: use the native protocol");
 	if (cx->x.state == EXCHANGE_OVER)
-		log_warn(cx->id, "the response was not taken: %s, status %d",
-		    result->why, status);
+		log_warn(cx->id, "the response was not taken: status %d, %s",
+		    status, result->why);
 	give_up(cx, status == 404 ? "the client has left" :
 	    "the proxy did not take the response");
 }

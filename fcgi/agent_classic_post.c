@@ -26,6 +26,7 @@ struct post {
 	size_t searched;		/* of it, for its end */
 	struct http1_body body;
 	struct stream_out content;
+	struct buf head;		/* until the owner has taken it */
 	bool head_sent;
 	bool done;			/* the owner has all it wants */
 	ev_timer alive;			/* an open call is a sign of life */
@@ -40,6 +41,7 @@ settle(struct post *p)
 	ev_timer_stop(p->base.all->parts->loop, &p->alive);
 	classic_call_clear(&p->base);
 	buf_clear(&p->in);
+	buf_clear(&p->head);
 	stream_out_clear(&p->content);
 	free(p);
 }
@@ -85,13 +87,21 @@ send_content(struct post *p)
 	}
 }
 
+static void
+send_head(struct post *p)
+{
+	struct frame frame = { .type = FRAME_HEAD,
+		.head = buf_span(&p->head) };
+
+	classic_call_send(&p->base, &p->id, &frame, NULL);
+}
+
 /* Passes the head on; the length of what it took from `in`, 0: not all there
  * yet or refused (then the call is gone). */
 static size_t
 take_head(struct post *p, struct span in)
 {
 	const struct settings *settings = p->base.all->parts->settings;
-	struct frame frame = { .type = FRAME_HEAD };
 	struct http1_response response;
 	struct http1_framing framing;
 	size_t head_len = 0;
@@ -108,8 +118,7 @@ take_head(struct post *p, struct span in)
 		refuse_response(p, wire_strerror(r));
 		return 0;
 	}
-	frame.head = span_of(in.data, head_len);
-	r = http1_response_decode(frame.head, (size_t)settings->field_limit,
+	r = http1_response_decode(span_of(in.data, head_len), (size_t)settings->field_limit,
 	    &response);
 	if (r != WIRE_OK) {
 		refuse_response(p, wire_strerror(r));
@@ -127,7 +136,8 @@ take_head(struct post *p, struct span in)
 		refuse_response(p, wire_strerror(r));
 		return 0;
 	}
-	classic_call_send(&p->base, &p->id, &frame, NULL);
+	classic_must(buf_append(&p->head, in.data, head_len));
+	send_head(p);
 	p->head_sent = true;
 	http1_body_init(&p->body, framing);
 	p->state = POST_READS_CONTENT;
@@ -254,6 +264,7 @@ take(struct classic_call *c, const struct frame *frame)
 	if (p->done)
 		return;
 	if (frame->type == FRAME_WINDOW) {
+		buf_clear(&p->head);
 		if (stream_out_window(&p->content, frame->offset,
 		    frame->limit, frame->flags & FRAME_FLAG_RESEND) !=
 		    WIRE_OK) {
@@ -290,16 +301,19 @@ announced(void *arg, enum mailbox_result result)
 }
 
 /* Redis may have lost what was sent, or the answer to it: DATA without content
- * makes the owner see the gap, or say its window again. */
+ * makes the owner see the gap, or say its window again.  And it tells that this
+ * call is there. */
 static void
 remind_owner(struct post *p)
 {
 	struct frame frame = { .type = FRAME_DATA, .offset = p->content.sent,
 	    .flags = p->content.end_sent ? FRAME_FLAG_END : 0 };
 
-	if (p->head_sent && !p->done && (p->content.end_sent ||
-	    buf_len(&p->content.kept) > 0))
-		classic_call_send(&p->base, &p->id, &frame, NULL);
+	if (p->done)
+		return;
+	if (buf_len(&p->head) > 0)
+		send_head(p);
+	classic_call_send(&p->base, &p->id, &frame, NULL);
 }
 
 static void
@@ -380,6 +394,7 @@ agent_classic_response(struct agent_classic *all, struct call *call,
 	p->id = id;
 	p->base.take = take;
 	buf_init(&p->in, (size_t)settings->head_limit + READ_MAX);
+	buf_init(&p->head, (size_t)settings->head_limit);
 	stream_out_init(&p->content, (size_t)settings->window, FRAME_DATA_MAX);
 	ev_timer_init(&p->alive, on_alive, 0.,
 	    (double)settings->lease_ms / 4000);

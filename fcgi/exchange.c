@@ -395,6 +395,23 @@ time_left(const struct exchange *x, long limit_ms)
 	    ev_now(x->all->parts.loop);
 }
 
+double
+exchange_watch_seconds(const struct exchange *x, double seconds)
+{
+	double most = (double)x->all->parts.settings->lease_ms / 4000;
+
+	return x->answerer_seen > 0. && seconds > most ? most : seconds;
+}
+
+/* The agent may well be alive: but its post, or the worker that held it, is
+ * gone, and no other one has come in its place. */
+static bool
+has_lost_post(const struct exchange *x)
+{
+	return x->answerer_seen > 0. && ev_now(x->all->parts.loop) -
+	    x->answerer_seen > (double)x->all->parts.settings->lease_ms / 1000;
+}
+
 static void
 repeat_open(struct exchange *x)
 {
@@ -448,9 +465,15 @@ on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 			repeat_open(x);
 		return;
 	case EXCHANGE_WAITS_FOR_RESPONSE:
+		if (has_lost_post(x)) {
+			exchange_agent_lost(x, false,
+			    "The agent's response was lost.");
+			return;
+		}
 		left = time_left(x, settings->response_timeout_ms);
 		if (left > 0) {
-			exchange_set_timer(x, left);
+			exchange_set_timer(x, exchange_watch_seconds(x,
+			    left));
 			return;
 		}
 		if (!x->request.ended && stream_out_room(&x->request) > 0) {
@@ -462,13 +485,18 @@ on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 		exchange_fail(x, 504, "The backend did not answer in time.");
 		return;
 	case EXCHANGE_ANSWERS:
+		if (has_lost_post(x)) {
+			exchange_break_off(x, "the agent's response was lost");
+			return;
+		}
 		left = time_left(x, settings->idle_timeout_ms);
 		if (left > 0 && x->gap) {
 			exchange_ask_again(x);
 			return;
 		}
 		if (left > 0) {
-			exchange_set_timer(x, left);
+			exchange_set_timer(x, exchange_watch_seconds(x,
+			    left));
 			return;
 		}
 		exchange_send_reset(x, FRAME_RESET_DEADLINE);

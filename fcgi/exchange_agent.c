@@ -131,6 +131,7 @@ take_handed(struct exchange *x, const struct address *from,
 static void
 rewind_fetch(struct exchange *x)
 {
+	x->answerer_seen = 0.;
 	x->request.next = 0;
 	x->request.limit = EXCHANGE_INLINE_MAX;
 	x->request.end_sent = false;
@@ -181,6 +182,33 @@ take_fetch(struct exchange *x, const struct address *from,
 	exchange_send_content(x);
 }
 
+void
+exchange_forget_response(struct exchange *x)
+{
+	x->answerer = (struct address){ .kind = ADDRESS_NONE };
+	stream_in_clear(&x->response);
+	stream_in_init(&x->response,
+	    (uint64_t)x->all->parts.settings->window);
+	buf_clear(&x->early);
+}
+
+/* Only who fetched it may answer it.  Who posts once more has seen the post
+ * before end, or the worker that held it. */
+static void
+bind_answerer(struct exchange *x, const struct address *from,
+    const struct frame *frame)
+{
+	if (x->state != EXCHANGE_WAITS_FOR_RESPONSE ||
+	    memcmp(from->instance, x->agent.instance,
+	    AGENT_INSTANCE_LEN) != 0 || address_is(from, &x->answerer) ||
+	    (x->answerer.kind != ADDRESS_NONE && frame->type != FRAME_ACCEPT))
+		return;
+	exchange_forget_response(x);
+	x->answerer = *from;
+	/* It has to be heard of from now on. */
+	exchange_set_timer(x, 0.);
+}
+
 /* Is this frame from who has the exchange?  Binds who is entitled to. */
 static bool
 is_from_holder(struct exchange *x, const struct address *from,
@@ -200,13 +228,11 @@ is_from_holder(struct exchange *x, const struct address *from,
 	if (address_is(from, &x->agent))
 		return frame->type == FRAME_WINDOW ||
 		    frame->type == FRAME_RESET;
-	/* Only who fetched it may answer it. */
-	if (x->answerer.kind == ADDRESS_NONE &&
-	    x->state == EXCHANGE_WAITS_FOR_RESPONSE &&
-	    memcmp(from->instance, x->agent.instance,
-	    AGENT_INSTANCE_LEN) == 0)
-		x->answerer = *from;
-	return address_is(from, &x->answerer);
+	bind_answerer(x, from, frame);
+	if (!address_is(from, &x->answerer))
+		return false;
+	x->answerer_seen = ev_now(x->all->parts.loop);
+	return true;
 }
 
 /* --- the response --- */
@@ -408,7 +434,8 @@ take_head(struct exchange *x, const struct frame *frame)
 	if (!take_content(x, frame, content, &ready) || !answer(x, ready))
 		return;
 	x->gap = false;
-	exchange_set_timer(x, (double)settings->idle_timeout_ms / 1000);
+	exchange_set_timer(x, exchange_watch_seconds(x,
+	    (double)settings->idle_timeout_ms / 1000));
 	look_for_gap(x);
 	grant_window(x, x->answerer.kind == ADDRESS_CALL);
 }
@@ -516,10 +543,7 @@ take_classic_reset(struct exchange *x, const struct address *from,
 	}
 	if (address_is(from, &x->answerer)) {
 		/* Before any head: the agent may post again, for a while. */
-		x->answerer.kind = ADDRESS_NONE;
-		stream_in_clear(&x->response);
-		stream_in_init(&x->response,
-		    (uint64_t)x->all->parts.settings->window);
+		exchange_forget_response(x);
 		return;
 	}
 	/* The request did not get through; it may be fetched again. */

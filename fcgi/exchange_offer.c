@@ -200,13 +200,10 @@ rewind_request(struct exchange *x)
 	x->request.limit = EXCHANGE_INLINE_MAX;
 	x->request.end_sent = false;
 	x->agent = (struct address){ .kind = ADDRESS_NONE };
-	x->answerer = x->agent;
+	x->answerer_seen = 0.;
 	x->classic = false;
 	x->resends = 0;
-	stream_in_clear(&x->response);
-	stream_in_init(&x->response,
-	    (uint64_t)x->all->parts.settings->window);
-	buf_clear(&x->early);
+	exchange_forget_response(x);
 }
 
 /* Who had it may still speak of it, and may be the one who gets it again: then
@@ -365,6 +362,8 @@ exchanges_store_up(struct exchanges *all)
 		/* Frames may have been lost on their way to us. */
 		else if (x->state == EXCHANGE_ANSWERS)
 			exchange_ask_again(x);
+		if (x->answerer_seen > 0.)
+			x->answerer_seen = ev_now(all->parts.loop);
 	}
 }
 

@@ -57,6 +57,7 @@ struct exchange {
 	unsigned deliveries;	/* hand-outs after which it may have been done */
 	struct address agent;	/* who has it: gets the request's frames */
 	struct address answerer; /* who sends the response */
+	ev_tstamp answerer_seen; /* a classic agent's post; 0: there was none */
 	struct lease_item lease;
 
 	struct stream_in response;
@@ -102,6 +103,9 @@ void exchange_set_state(struct exchange *x, enum exchange_state state);
 /* (Re)starts the timer of the state. */
 void exchange_set_timer(struct exchange *x, double seconds);
 
+/* No longer than this: meanwhile a classic agent's post must be heard of. */
+double exchange_watch_seconds(const struct exchange *x, double seconds);
+
 /* One frame to an agent; the exchange's id is filled in. */
 void exchange_send(struct exchange *x, const struct address *to,
     struct frame *frame);
@@ -113,6 +117,9 @@ struct span exchange_encode_open(struct exchange *x, struct frame *open);
 
 /* Request content as far as the agent allows. */
 void exchange_send_content(struct exchange *x);
+
+/* Before any of it has gone to the client: the response begins anew. */
+void exchange_forget_response(struct exchange *x);
 
 /* Asks for the response's content again from where it is whole, and looks
  * after it until the gap is closed. */
