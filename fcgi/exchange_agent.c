@@ -205,6 +205,7 @@ bind_answerer(struct exchange *x, const struct address *from,
 		return;
 	exchange_forget_response(x);
 	x->answerer = *from;
+	log_debug(x->id_text, "a post begins");
 	/* It has to be heard of from now on. */
 	exchange_set_timer(x, 0.);
 }

@@ -424,6 +424,8 @@ a_post_that_broke_off_is_not_waited_for(struct stack *s)
 	classic_send_head(post, &agent, "POST", "response", id);
 	client_printf(post, "Transfer-Encoding: chunked\r\n\r\n"
 	    "8\r\nHTTP/1.1\r\n");
+	wait_for(process_log_has(s->worker, "a post begins"), PATIENCE_MS,
+	    "it does not arrive");
 	client_reset(post);
 	classic_take(&agent, again);
 	check(strcmp(id, again) != 0, "the id is not new");
