@@ -149,13 +149,15 @@ listen_for_workers(const char *path)
 }
 
 static struct process *
-worker_new(struct stack *s, const char *name)
+worker_new(struct stack *s, const char *name, int port)
 {
 	struct process *p = process_new(name);
 
 	process_arg(p, "%s", harness_program("inverting-proxy.fcgi"));
 	if (s->inherited) {
 		p->stdin_fd = s->worker_fd;
+	} else if (s->two_hosts) {
+		process_arg(p, "--listen=127.0.0.1:%d", port);
 	} else {
 		process_arg(p, "--listen=unix:%s", s->worker_socket);
 		/* The web server may run as somebody else. */
@@ -179,9 +181,10 @@ stack_start_worker(struct stack *s)
 	if (s->inherited && s->worker_fd == 0)
 		s->worker_fd = listen_for_workers(s->worker_socket);
 	if (s->worker == NULL)
-		s->worker = worker_new(s, "worker");
+		s->worker = worker_new(s, "worker", s->worker_port[0]);
 	process_start(s->worker);
-	wait_for(unix_socket_answers(s->worker_socket), PATIENCE_MS,
+	wait_for(s->two_hosts ? client_can_connect(s->worker_port[0]) :
+	    unix_socket_answers(s->worker_socket), PATIENCE_MS,
 	    "the worker does not listen");
 }
 
@@ -189,8 +192,11 @@ void
 stack_start_worker_beside(struct stack *s)
 {
 	if (s->worker_beside == NULL)
-		s->worker_beside = worker_new(s, "worker-beside");
+		s->worker_beside = worker_new(s, "worker-beside",
+		    s->worker_port[1]);
 	process_start(s->worker_beside);
+	wait_for(!s->two_hosts || client_can_connect(s->worker_port[1]),
+	    PATIENCE_MS, "the worker beside does not listen");
 }
 
 void
@@ -288,6 +294,13 @@ apache_new(struct stack *s)
 		process_arg(p, "-C");
 		process_arg(p, "Listen %s:%d", s->address, s->port);
 	}
+	for (int i = 0; s->two_hosts && i < 2; i++) {
+		process_arg(p, "-C");
+		process_arg(p, "Define INVERTING_PROXY_WORKER_%d "
+		    "127.0.0.1:%d", i + 1, s->worker_port[i]);
+	}
+	if (s->two_hosts)
+		process_arg(p, "-DINVERTING_PROXY_BALANCER");
 	if (s->login)
 		process_arg(p, "-DINVERTING_PROXY_LOGIN");
 	if (s->admins_log_in)
@@ -393,10 +406,14 @@ stack_start(struct stack *s)
 	s->redis_socket = harness_path("redis.sock");
 	s->worker_socket = harness_path("worker.sock");
 	s->backend = backend_new();
+	for (int i = 0; s->two_hosts && i < 2; i++)
+		s->worker_port[i] = harness_port();
 	start_web(s);	/* the slowest first */
 	stack_start_redis(s);
 	register_backend(s);
 	stack_start_worker(s);
+	if (s->two_hosts)
+		stack_start_worker_beside(s);
 	wait_web(s);
 	for (int n = 0; n < agents; n++)
 		stack_start_agent(s, n);

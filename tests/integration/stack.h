@@ -38,6 +38,8 @@ struct stack {
 	int workers;		/* 0: one */
 	bool inherited;		/* the worker's socket is the test's, passed on
 				 * as descriptor 0, as systemd does */
+	bool two_hosts;		/* worker and worker_beside, each on a TCP port
+				 * of its own, before Apache's balancer */
 	bool persistent;	/* Redis keeps what it has, as deploy/redis says */
 	bool login;		/* clients log in: alice, bob and carol, each
 				 * with the name as password */
@@ -54,6 +56,7 @@ struct stack {
 	struct process *redis, *web_process, *worker;
 	struct process *worker_beside;	/* stack_start_worker_beside */
 	int worker_fd;			/* when inherited */
+	int worker_port[2];		/* of two_hosts */
 	struct process *agent[STACK_AGENTS_MAX];
 	char *agent_token;	/* identity agent-one, backend b1's */
 	char *admin_token;
@@ -69,7 +72,8 @@ void stack_start_worker(struct stack *s);
 void stack_start_agent(struct stack *s, int n);
 void stack_start_web(struct stack *s);
 
-/* A second one on the same socket, which must be inherited. */
+/* A second one on the same socket, which must be inherited, or the second of
+ * two_hosts. */
 void stack_start_worker_beside(struct stack *s);
 
 /* The only agent, which calls this port instead of the web server's; ready. */
