@@ -11,7 +11,7 @@
 #include "fcgi/agent_classic_private.h"
 #include "fcgi/reply.h"
 
-enum { OWNER_ANSWER_SECONDS = 10, ASK_AGAIN_SECONDS = 2 };
+enum { ASK_AGAIN_SECONDS = 2, ASKED_MAX = 5 };
 
 struct fetch {
 	struct classic_call base;	/* first */
@@ -20,6 +20,7 @@ struct fetch {
 	bool begun;			/* the head was written */
 	bool is_chunked;
 	unsigned busy;			/* messages not yet confirmed */
+	unsigned asks;			/* for the request */
 	uint64_t asked;			/* content.next at the last tick */
 	ev_timer timer;			/* the owner does not answer */
 };
@@ -181,8 +182,6 @@ take(struct classic_call *c, const struct frame *frame)
 	if (frame->type == FRAME_RESET) {
 		take_reset(f, frame);
 	} else if (frame->type == FRAME_OPEN && !f->begun) {
-		f->timer.repeat = ASK_AGAIN_SECONDS;
-		ev_timer_again(c->all->parts->loop, &f->timer);
 		write_head(f, frame);
 		take_content(f, 0, frame->content, frame->flags &
 		    FRAME_FLAG_END);
@@ -198,12 +197,24 @@ asked(void *arg, enum mailbox_result result)
 	struct fetch *f = arg;
 
 	f->busy--;
-	if (f->base.call != NULL && result == MAILBOX_DEAD)
+	if (f->base.call == NULL || f->begun)
+		settle(f);
+	else if (result == MAILBOX_DEAD)
 		refuse(f, 404, "There is no such request.");
-	else if (f->base.call != NULL && result == MAILBOX_LOST)
+	else if (result == MAILBOX_LOST)
 		refuse(f, 503, "The proxy's store is not available.");
 	else
 		settle(f);
+}
+
+static void
+ask(struct fetch *f)
+{
+	struct frame frame = { .type = FRAME_FETCH };
+
+	f->asks++;
+	f->busy++;
+	classic_call_send(&f->base, &f->id, &frame, asked);
 }
 
 /* Without news for a while: Redis may have lost it. */
@@ -230,6 +241,8 @@ on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 		return;
 	if (f->begun)
 		ask_again(f);
+	else if (f->asks < ASKED_MAX)
+		ask(f);
 	else
 		refuse(f, 503, "The worker that has this request does not "
 		    "answer.");
@@ -288,7 +301,6 @@ void
 agent_classic_fetch(struct agent_classic *all, struct call *call,
     const struct agent_caller *caller)
 {
-	struct frame frame = { .type = FRAME_FETCH };
 	struct exchange_id id;
 	struct fetch *f;
 
@@ -305,9 +317,8 @@ agent_classic_fetch(struct agent_classic *all, struct call *call,
 	f->id = id;
 	f->base.take = take;
 	stream_in_init(&f->content, FRAME_DATA_MAX);
-	ev_timer_init(&f->timer, on_timer, OWNER_ANSWER_SECONDS, 0.);
+	ev_timer_init(&f->timer, on_timer, 0., ASK_AGAIN_SECONDS);
 	f->timer.data = f;
-	ev_timer_start(all->parts->loop, &f->timer);
-	f->busy++;
-	classic_call_send(&f->base, &f->id, &frame, asked);
+	ev_timer_again(all->parts->loop, &f->timer);
+	ask(f);
 }

@@ -150,13 +150,26 @@ is_fetched_again(const struct exchange *x, const struct address *from)
 	    AGENT_INSTANCE_LEN) == 0;
 }
 
+static void
+send_open(struct exchange *x)
+{
+	struct address self = address_owner(&x->id);
+
+	mailbox_send(x->all->parts.mailbox, &x->agent, &self,
+	    span_of(NULL, 0), exchange_encode_open(x, NULL), NULL, NULL);
+}
+
 /* A classic agent asks for the request.  The answer goes to its call. */
 static void
 take_fetch(struct exchange *x, const struct address *from,
     const struct frame *frame)
 {
-	struct address self = address_owner(&x->id);
-
+	/* OPEN was lost on its way to the call, or FETCH came twice. */
+	if (x->classic && address_is(from, &x->agent) &&
+	    x->request.base == 0) {
+		send_open(x);
+		return;
+	}
 	/* The news that it was listed may come later than the fetch. */
 	if (x->state == EXCHANGE_WAITS_FOR_AGENT &&
 	    (x->line != NULL || x->missing)) {
@@ -176,10 +189,16 @@ take_fetch(struct exchange *x, const struct address *from,
 	x->answerer.kind = ADDRESS_NONE;
 	exchange_set_state(x, EXCHANGE_WAITS_FOR_RESPONSE);
 	response_deadline(x);
-	mailbox_send(x->all->parts.mailbox, from, &self, span_of(NULL, 0),
-	    exchange_encode_open(x, NULL), NULL, NULL);
+	send_open(x);
 	count_inline_as_sent(x);
 	exchange_send_content(x);
+}
+
+void
+exchange_answerer_seen(struct exchange *x)
+{
+	x->answerer_seen = ev_now(x->all->parts.loop);
+	x->looks = 0;
 }
 
 void

@@ -299,3 +299,95 @@ what_was_refused_is_not_done_later(struct stack *s)
 }
 TEST_EACH_WEB(redis_restarted, what_was_refused_is_not_done_later,
     .workers = 2)
+
+/* Frames go with the connections.  Whoever waits for one asks again. */
+static void
+nobody_waits_for_what_was_lost(struct stack *s)
+{
+	enum { MANY = 40 };
+	struct client *c[MANY];
+	long long start = now_ms(), next = start;
+	char target[32];
+
+	for (int i = 0; i < MANY; i++) {
+		snprintf(target, sizeof(target), "/slow/%d", 100 + i * 50);
+		c[i] = stack_send(s, "POST", target, "Content-Length: 0\r\n");
+	}
+	while (now_ms() < start + 2500) {
+		if (now_ms() >= next) {
+			free(stack_redis(s, "client kill type normal"));
+			next += 400;
+		}
+		harness_pause();
+	}
+	for (int i = 0; i < MANY; i++) {
+		struct response r = stack_receive(c[i], "POST");
+
+		check(r.status == 200 || r.status == 503, "number %d: %d %s",
+		    i, r.status, response_text(&r));
+		response_clear(&r);
+	}
+	check(now_ms() - start < 20000, "after %lld ms", now_ms() - start);
+	check(backend_count(s->backend, "/slow") <= MANY, "%zu executions",
+	    backend_count(s->backend, "/slow"));
+}
+TEST_EACH(redis_restarted, nobody_waits_for_what_was_lost, .workers = 2)
+
+/* Which of the worker processes has an exchange of this id in hand. */
+static pid_t
+owner_of(const struct stack *s, const char *id)
+{
+	char *log = file_read(s->worker->log, NULL);
+	pid_t child[4];
+	size_t n = process_children(s->worker, child, 4);
+
+	for (size_t i = 0; i < n; i++)
+		if (strstr(log, harness_name("worker[%d] [%s]",
+		    (int)child[i], id)) != NULL)
+			return child[i];
+	check(false, "%s is nobody's", id);
+	return 0;
+}
+
+/* The owner's mail is gone before it is read, as when Redis is restarted.
+ * (Apache may call a worker that is stopped.) */
+static void
+a_fetch_asks_again(struct stack *s)
+{
+	struct classic agent = classic_new(s);
+	struct client *c = stack_send(s, "POST", "/x",
+	    "Content-Length: 0\r\n"), *fetch = client_new(s->port);
+	char id[CLASSIC_ID_LEN], *mail;
+	struct response r;
+	unsigned there;
+	pid_t owner;
+
+	classic_take(&agent, id);
+	wait_for(process_log_has(s->worker, "waits for accept"), PATIENCE_MS,
+	    "not known to be listed");
+	owner = owner_of(s, id);
+	mail = harness_name("ip:{w:%.16s}:mail", id);
+	check(kill(owner, SIGSTOP) == 0, "SIGSTOP");
+	there = count_in_log(s->worker, "redis.sock is there");
+	free(stack_redis(s, "client kill type normal"));
+	/* The other one is back soon. */
+	wait_for(count_in_log(s->worker, "redis.sock is there") > there,
+	    PATIENCE_MS, "nobody comes back");
+	classic_send_head(fetch, &agent, "GET", "request", id);
+	client_printf(fetch, "\r\n");
+	wait_for(stack_redis_number(s, harness_name("llen %s", mail)) == 1,
+	    PATIENCE_MS, "no mail");
+	free(stack_redis(s, harness_name("del %s", mail)));
+	check(kill(owner, SIGCONT) == 0, "SIGCONT");
+	response_read_head(fetch, "GET", &r, 5000);
+	check(r.status == 200, "%d %s", r.status, response_text(&r));
+	response_clear(&r);
+	client_free(fetch);
+	check(classic_post_str(&agent, id, "HTTP/1.1 200 OK\r\n"
+	    "Content-Length: 2\r\n\r\nok") == 200, "not taken");
+	r = stack_receive(c, "POST");
+	check(r.status == 200, "%d %s", r.status, response_text(&r));
+	response_clear(&r);
+}
+STACK_TEST(redis_restarted, a_fetch_asks_again, WEB_LIGHTTPD, "classic",
+    lighttpd, .agents = STACK_NO_AGENT, .workers = 2)
