@@ -118,8 +118,8 @@ take_head(struct post *p, struct span in)
 		refuse_response(p, wire_strerror(r));
 		return 0;
 	}
-	r = http1_response_decode(span_of(in.data, head_len), (size_t)settings->field_limit,
-	    &response);
+	r = http1_response_decode(span_of(in.data, head_len),
+	    (size_t)settings->field_limit, &response);
 	if (r != WIRE_OK) {
 		refuse_response(p, wire_strerror(r));
 		return 0;

@@ -404,12 +404,22 @@ exchange_watch_seconds(const struct exchange *x, double seconds)
 }
 
 /* The agent may well be alive: but its post, or the worker that held it, is
- * gone, and no other one has come in its place. */
+ * gone, and no other one has come in its place.  The looks are counted, too: a
+ * worker that was held up has yet to read what came meanwhile. */
 static bool
-has_lost_post(const struct exchange *x)
+has_lost_post(struct exchange *x)
 {
-	return x->answerer_seen > 0. && ev_now(x->all->parts.loop) -
-	    x->answerer_seen > (double)x->all->parts.settings->lease_ms / 1000;
+	double lease = (double)x->all->parts.settings->lease_ms / 1000;
+	double silent = ev_now(x->all->parts.loop) - x->answerer_seen;
+
+	if (x->answerer_seen == 0. || !store_is_up(x->all->parts.store))
+		return false;
+	x->looks++;
+	/* The agent has lost it from sight; the web server may still have
+	 * all of it. */
+	if (x->is_posted_again)
+		return x->looks >= 2 && silent > lease / 2;
+	return x->looks >= 4 && silent > lease;
 }
 
 static void

@@ -229,6 +229,22 @@ bind_answerer(struct exchange *x, const struct address *from,
 	exchange_set_timer(x, 0.);
 }
 
+/* A part of the response is at the client, and the agent posts it from its
+ * beginning: the post before must be heard of soon. */
+static void
+note_newer_post(struct exchange *x, const struct address *from,
+    const struct frame *frame)
+{
+	if (x->state != EXCHANGE_ANSWERS || frame->type != FRAME_ACCEPT ||
+	    from->kind != ADDRESS_CALL || x->answerer.kind != ADDRESS_CALL ||
+	    memcmp(from->instance, x->agent.instance,
+	    AGENT_INSTANCE_LEN) != 0 || x->is_posted_again)
+		return;
+	log_info(x->id_text, "the agent posts its response again");
+	x->is_posted_again = true;
+	x->looks = 0;
+}
+
 /* Is this frame from who has the exchange?  Binds who is entitled to. */
 static bool
 is_from_holder(struct exchange *x, const struct address *from,
@@ -251,7 +267,7 @@ is_from_holder(struct exchange *x, const struct address *from,
 	bind_answerer(x, from, frame);
 	if (!address_is(from, &x->answerer))
 		return false;
-	x->answerer_seen = ev_now(x->all->parts.loop);
+	exchange_answerer_seen(x);
 	return true;
 }
 
@@ -643,12 +659,14 @@ exchanges_take_frame(struct exchanges *all, const struct address *from,
 		refuse(all, from, frame);
 		return;
 	}
-	if (frame->type == FRAME_HANDED)
+	if (frame->type == FRAME_HANDED) {
 		take_handed(x, from, frame);
-	else if (frame->type == FRAME_FETCH)
+	} else if (frame->type == FRAME_FETCH) {
 		take_fetch(x, from, frame);
-	else if (is_from_holder(x, from, frame))
+	} else if (is_from_holder(x, from, frame)) {
 		dispatch(x, from, frame);
-	else
+	} else {
+		note_newer_post(x, from, frame);
 		refuse(all, from, frame);
+	}
 }

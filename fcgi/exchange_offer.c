@@ -363,7 +363,7 @@ exchanges_store_up(struct exchanges *all)
 		else if (x->state == EXCHANGE_ANSWERS)
 			exchange_ask_again(x);
 		if (x->answerer_seen > 0.)
-			x->answerer_seen = ev_now(all->parts.loop);
+			exchange_answerer_seen(x);
 	}
 }
 

@@ -58,6 +58,8 @@ struct exchange {
 	struct address agent;	/* who has it: gets the request's frames */
 	struct address answerer; /* who sends the response */
 	ev_tstamp answerer_seen; /* a classic agent's post; 0: there was none */
+	unsigned looks;		/* for it, since then */
+	bool is_posted_again;	/* while a part of it is at the client */
 	struct lease_item lease;
 
 	struct stream_in response;
@@ -117,6 +119,9 @@ struct span exchange_encode_open(struct exchange *x, struct frame *open);
 
 /* Request content as far as the agent allows. */
 void exchange_send_content(struct exchange *x);
+
+/* A classic agent's post is there. */
+void exchange_answerer_seen(struct exchange *x);
 
 /* Before any of it has gone to the client: the response begins anew. */
 void exchange_forget_response(struct exchange *x);

@@ -440,3 +440,69 @@ a_post_that_broke_off_is_not_waited_for(struct stack *s)
 STACK_TEST(classic_protocol, a_post_that_broke_off_is_not_waited_for,
     WEB_APACHE, "classic", once, .agents = STACK_NO_AGENT,
     .worker_options = { "--lease=1s" })
+
+/* The agent has lost the first from sight, and the web server has not. */
+static void
+who_posts_again_begins_anew(struct stack *s)
+{
+	struct classic agent = classic_new(s);
+	struct client *c = stack_send(s, "POST", "/x",
+	    "Content-Length: 0\r\n"), *post = client_new(s->port);
+	char id[CLASSIC_ID_LEN];
+	struct response r;
+
+	classic_take(&agent, id);
+	r = classic_fetch(&agent, id);
+	response_clear(&r);
+	classic_send_head(post, &agent, "POST", "response", id);
+	client_printf(post, "Transfer-Encoding: chunked\r\n\r\n"
+	    "8\r\nHTTP/1.1\r\n");
+	wait_for(process_log_has(s->worker, "a post begins"), PATIENCE_MS,
+	    "it does not arrive");
+	check(classic_post_str(&agent, id, OK_ANSWER) == 200, "not taken");
+	r = stack_receive(c, "POST");
+	check(r.status == 200 && strcmp(response_text(&r), "ok") == 0,
+	    "%d %s", r.status, response_text(&r));
+	response_clear(&r);
+	client_free(post);
+}
+STACK_TEST(classic_protocol, who_posts_again_begins_anew, WEB_APACHE,
+    "classic", apache, .agents = STACK_NO_AGENT, .workers = 2,
+    .worker_options = { "--lease=1s" })
+
+/* A part of the first is at the client: while it goes on it counts. */
+static void
+who_posts_again_too_late_changes_nothing(struct stack *s)
+{
+	struct classic agent = classic_new(s);
+	struct client *c = stack_send(s, "GET", "/x", ""),
+	    *post = client_new(s->port);
+	char id[CLASSIC_ID_LEN];
+	long long again;
+	struct response r, posted;
+
+	classic_take(&agent, id);
+	r = classic_fetch(&agent, id);
+	response_clear(&r);
+	classic_send_head(post, &agent, "POST", "response", id);
+	client_printf(post, "Transfer-Encoding: chunked\r\n\r\n"
+	    "2a\r\nHTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n123\r\n");
+	response_read_head(c, "GET", &r, PATIENCE_MS);
+	check(r.status == 200, "%d", r.status);
+	check(classic_post_str(&agent, id, OK_ANSWER) == 404, "taken");
+	again = now_ms();
+	while (now_ms() < again + 1500)
+		harness_pause();
+	client_printf(post, "9\r\n456789abc\r\n0\r\n\r\n");
+	response_read_content(c, &r);
+	check(r.whole && strcmp(response_text(&r), "123456789abc") == 0,
+	    "%s", response_text(&r));
+	posted = stack_receive(post, "POST");
+	check(posted.status == 200, "the first: %d", posted.status);
+	response_clear(&posted);
+	response_clear(&r);
+	client_free(c);
+}
+STACK_TEST(classic_protocol, who_posts_again_too_late_changes_nothing,
+    WEB_APACHE, "classic", apache, .agents = STACK_NO_AGENT, .workers = 2,
+    .worker_options = { "--lease=1s" })
