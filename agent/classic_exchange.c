@@ -25,7 +25,7 @@ enum {
 	REQUEST_WINDOW = 256 * 1024,
 	RESPONSE_WINDOW = 256 * 1024,
 	WHOLE_MAX = 64 * 1024,		/* a response posted as a whole */
-	RETRY_MAX = 4096,		/* sent of it when it is tried again */
+	RETRY_MAX = 64 * 1024,		/* sent of it when it is tried again */
 	RETRIES = 7,			/* after 12 s in all */
 	FETCH_TIMEOUT_MS = 45 * 1000,
 	CHUNK_OVERHEAD = 32,
