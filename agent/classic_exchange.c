@@ -62,6 +62,7 @@ struct classic_exchange {
 	bool is_broken;			/* out ends where the backend broke off */
 	ev_timer timer;			/* opens the post; tries again */
 	bool fetch_again;		/* that is what the timer is for */
+	bool is_last_word;		/* out says that the response is lost */
 };
 
 /* Before the next try; Redis, or the web server, may be away for a while. */
@@ -73,6 +74,9 @@ retry_delay(unsigned tries)
 
 static const struct transfer_handler fetch_handler, post_handler;
 static const struct exchange_carrier carrier;
+
+static void answer_error(struct classic_exchange *cx, int status,
+    const char *text);
 
 void
 classic_exchange_free(struct classic_exchange *cx)
@@ -191,12 +195,29 @@ on_post_send(void *arg, char *into, size_t len)
 	return (long)n;
 }
 
+/* To the proxy this agent is well, so the client would wait for as long as the
+ * proxy does.  One that has a part of the response sees it break off sooner,
+ * too. */
+static void
+say_lost(struct classic_exchange *cx, const char *why)
+{
+	exchange_cancel(&cx->x, why);
+	buf_drain(&cx->out, buf_len(&cx->out));
+	cx->posts = 0;
+	cx->sent = 0;
+	cx->forgot_sent = cx->is_broken = false;
+	cx->is_last_word = true;
+	cx->x.status = 502;
+	answer_error(cx, 502, why);
+}
+
 static void
 on_posted(void *arg, const struct transfer_result *result)
 {
 	struct classic_exchange *cx = arg;
 	int status = result->status;
-	bool failed = result->outcome != TRANSFER_COMPLETE || status >= 500;
+	bool failed = result->outcome != TRANSFER_COMPLETE ||
+	    status >= 500 || status == 429;
 
 	cx->post = NULL;
 	/* Half a response is refused as such; it was heard all the same. */
@@ -217,6 +238,13 @@ on_posted(void *arg, const struct transfer_result *result)
 	if (status == 411)
 		log_warn(cx->id, "the web server at the proxy takes no "
 		    "chunked requests: use the native protocol");
+	/* To 400, 401, 403 and 404 there is nothing to be said. */
+	if ((failed || status > 404) && !cx->is_last_word) {
+		log_warn(cx->id, "the response was not taken: status %d, %s",
+		    status, result->why);
+		say_lost(cx, "the response was lost on its way");
+		return;
+	}
 	if (cx->x.state == EXCHANGE_OVER)
 		log_warn(cx->id, "the response was not taken: status %d, %s",
 		    status, result->why);
@@ -476,7 +504,12 @@ on_fetched(void *arg, const struct transfer_result *result)
 		(void)snprintf(why, sizeof(why), "the request could not be "
 		    "fetched: %.150s, status %d", result->why,
 		    result->status);
-		give_up(cx, why);
+		if (failed) {
+			log_warn(cx->id, "%s", why);
+			say_lost(cx, "the request could not be fetched");
+		} else {
+			give_up(cx, why);
+		}
 		return;
 	}
 	if (cx->has_head && cx->x.state == EXCHANGE_OVER)
