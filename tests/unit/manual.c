@@ -57,10 +57,12 @@ manual_tables_limits(const char *name, const struct option_program *program,
 		    o->type != OPTION_DURATION_MS) ||
 		    strcmp(o->name, but) == 0)
 			continue;
-		snprintf(wanted, sizeof(wanted), ".It Fl -%s Ta %s ", o->name,
+		snprintf(wanted, sizeof(wanted), ".It Fl -%s\n%s", o->name,
 		    o->fallback);
-		cr_expect_not_null(strstr(table, wanted),
-		    "the table does not have --%s with %s", o->name,
+		const char *at = strstr(table, wanted);
+
+		cr_expect(at != NULL && strchr(": ", at[strlen(wanted)]) !=
+		    NULL, "the table does not have --%s with %s", o->name,
 		    o->fallback);
 	}
 	free(page);
