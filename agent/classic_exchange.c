@@ -217,7 +217,7 @@ on_posted(void *arg, const struct transfer_result *result)
 	struct classic_exchange *cx = arg;
 	int status = result->status;
 	bool failed = result->outcome != TRANSFER_COMPLETE ||
-	    status >= 500 || status == 429;
+	    status >= 500 || status == 429, says_lost;
 
 	cx->post = NULL;
 	/* Half a response is refused as such; it was heard all the same. */
@@ -239,15 +239,14 @@ on_posted(void *arg, const struct transfer_result *result)
 		log_warn(cx->id, "the web server at the proxy takes no "
 		    "chunked requests: use the native protocol");
 	/* To 400, 401, 403 and 404 there is nothing to be said. */
-	if ((failed || status > 404) && !cx->is_last_word) {
+	says_lost = (failed || status > 404) && !cx->is_last_word;
+	if (says_lost || cx->x.state == EXCHANGE_OVER)
 		log_warn(cx->id, "the response was not taken: status %d, %s",
 		    status, result->why);
+	if (says_lost) {
 		say_lost(cx, "the response was lost on its way");
 		return;
 	}
-	if (cx->x.state == EXCHANGE_OVER)
-		log_warn(cx->id, "the response was not taken: status %d, %s",
-		    status, result->why);
 	give_up(cx, status == 404 ? "the client has left" :
 	    "the proxy did not take the response");
 }

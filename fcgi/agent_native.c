@@ -26,8 +26,8 @@ static const char not_its_backends[] =
     "None of these backends is this agent's.";
 static const char content_type[] = "application/vnd.inverting-proxy.frames";
 
-static void
-must(int r)
+void
+native_must(int r)
 {
 	if (r != WIRE_OK)
 		fatal("agent_native: %s", wire_strerror(r));
@@ -106,12 +106,12 @@ answer(struct native_call *c)
 
 	unpark(c);
 	buf_init(&head, 1024);
-	must(frame_encode(&head, &welcome));
+	native_must(frame_encode(&head, &welcome));
 	buf_init(&out, 1024);
-	must(buf_printf(&out, "Status: 200 OK\r\nContent-Type: %s\r\n"
+	native_must(buf_printf(&out, "Status: 200 OK\r\nContent-Type: %s\r\n"
 	    "Content-Length: %zu\r\nCache-Control: no-store\r\n\r\n",
 	    content_type, buf_len(&head) + buf_len(&c->answer)));
-	must(buf_append_span(&out, buf_span(&head)));
+	native_must(buf_append_span(&out, buf_span(&head)));
 	call_write(call, buf_data(&out), buf_len(&out));
 	call_write(call, buf_data(&c->answer), buf_len(&c->answer));
 	buf_clear(&head);
@@ -141,12 +141,12 @@ give(struct waiter *w, struct span encoded, const struct frame *open)
 	struct frame handed = { .type = FRAME_HANDED, .id = open->id };
 	struct buf out;
 
-	must(buf_append_span(&c->answer, encoded));
+	native_must(buf_append_span(&c->answer, encoded));
 	w->capacity = buf_len(&c->answer) < ANSWER_SOFT_MAX ?
 	    w->capacity - 1 : 0;
 	native_call_mark_dirty(c);
 	buf_init(&out, 256);
-	must(frame_encode(&out, &handed));
+	native_must(frame_encode(&out, &handed));
 	mailbox_send(c->all->parts->mailbox, &owner, &self,
 	    buf_span(&c->agent.backends), buf_span(&out), NULL, NULL);
 	buf_clear(&out);
@@ -251,7 +251,7 @@ allow_backends(struct native_call *c, struct span list)
 		    .backend = backend,
 		    .text = span_str("not a backend of this agent") };
 
-		must(frame_encode(&c->answer, &refused));
+		native_must(frame_encode(&c->answer, &refused));
 	}
 	return buf_len(&c->agent.backends) > 0;
 }

@@ -8,13 +8,6 @@
 #include "common/log.h"
 #include "fcgi/agent_native_private.h"
 
-static void
-must(int r)
-{
-	if (r != WIRE_OK)
-		fatal("agent_native: %s", wire_strerror(r));
-}
-
 /* The owner of these is dead: the agent is told to forget them. */
 static void
 reset_unknown(struct native_call *c, struct span frames)
@@ -28,7 +21,7 @@ reset_unknown(struct native_call *c, struct span frames)
 		/* What finds no room it will ask about again. */
 		if (frame.type != FRAME_RESET &&
 		    buf_len(&c->answer) < ANSWER_SOFT_MAX)
-			must(frame_encode(&c->answer, &reset));
+			native_must(frame_encode(&c->answer, &reset));
 	}
 }
 
@@ -143,7 +136,7 @@ gather(struct native_mail *m)
 		buf_init(&m->to[i].frames, m->call->in.max);
 		m->count++;
 	}
-	must(buf_append_span(&m->to[i].frames, m->run));
+	native_must(buf_append_span(&m->to[i].frames, m->run));
 }
 
 void

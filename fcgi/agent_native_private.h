@@ -70,6 +70,9 @@ struct agent_native {
 	ev_timer sweep;
 };
 
+/* Ends the worker: a frame of ours that can't be written. */
+void native_must(int r);
+
 /* Answered at the end of the loop turn. */
 void native_call_mark_dirty(struct native_call *c);
 
