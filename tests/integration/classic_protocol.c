@@ -407,6 +407,17 @@ what_was_fetched_has_another_id(struct stack *s)
 TEST_EACH_WEB(classic_protocol, what_was_fetched_has_another_id,
     .agents = STACK_NO_AGENT, .worker_options = { "--lease=1s" })
 
+/* An exchange of whose request nothing matters. */
+static void
+take_and_fetch(const struct classic *agent, char id[CLASSIC_ID_LEN])
+{
+	struct response r;
+
+	classic_take(agent, id);
+	r = classic_fetch(agent, id);
+	response_clear(&r);
+}
+
 /* Its agent is alive, but posts no more: what it had is given away again.
  * (lighttpd passes on no post before it is whole.) */
 static void
@@ -418,19 +429,15 @@ a_post_that_broke_off_is_not_waited_for(struct stack *s)
 	char id[CLASSIC_ID_LEN], again[CLASSIC_ID_LEN];
 	struct response r;
 
-	classic_take(&agent, id);
-	r = classic_fetch(&agent, id);
-	response_clear(&r);
+	take_and_fetch(&agent, id);
 	classic_send_head(post, &agent, "POST", "response", id);
 	client_printf(post, "Transfer-Encoding: chunked\r\n\r\n"
 	    "8\r\nHTTP/1.1\r\n");
 	wait_for(process_log_has(s->worker, "a post begins"), PATIENCE_MS,
 	    "it does not arrive");
 	client_reset(post);
-	classic_take(&agent, again);
+	take_and_fetch(&agent, again);
 	check(strcmp(id, again) != 0, "the id is not new");
-	r = classic_fetch(&agent, again);
-	response_clear(&r);
 	check(classic_post_str(&agent, again, "HTTP/1.1 200 OK\r\n"
 	    "Content-Length: 2\r\n\r\nok") == 200, "not taken");
 	r = stack_receive(c, "GET");
@@ -451,9 +458,7 @@ who_posts_again_begins_anew(struct stack *s)
 	char id[CLASSIC_ID_LEN];
 	struct response r;
 
-	classic_take(&agent, id);
-	r = classic_fetch(&agent, id);
-	response_clear(&r);
+	take_and_fetch(&agent, id);
 	classic_send_head(post, &agent, "POST", "response", id);
 	client_printf(post, "Transfer-Encoding: chunked\r\n\r\n"
 	    "8\r\nHTTP/1.1\r\n");
@@ -481,9 +486,7 @@ who_posts_again_too_late_changes_nothing(struct stack *s)
 	long long again;
 	struct response r, posted;
 
-	classic_take(&agent, id);
-	r = classic_fetch(&agent, id);
-	response_clear(&r);
+	take_and_fetch(&agent, id);
 	classic_send_head(post, &agent, "POST", "response", id);
 	client_printf(post, "Transfer-Encoding: chunked\r\n\r\n"
 	    "2a\r\nHTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n123\r\n");
